@@ -1,0 +1,24 @@
+#include "cache/base/clock.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+uint64_t
+dm_now_ms(void)
+{
+	struct timespec ts;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &ts) != 0)
+		abort();
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+uint64_t
+dm_deadline_ms(uint64_t timeout_ms)
+{
+	uint64_t now = dm_now_ms();
+
+	if (timeout_ms == 0 || timeout_ms >= DM_NEVER_MS - now)
+		return DM_NEVER_MS;
+	return now + timeout_ms;
+}

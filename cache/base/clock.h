@@ -1,0 +1,16 @@
+/* cache/base/clock.h - what time is it, for deadlines. */
+#ifndef DM_BASE_CLOCK_H
+#define DM_BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* No deadline: further away than any clock gets. */
+#define DM_NEVER_MS ((uint64_t)INT64_MAX / 1000000)
+
+/* Milliseconds of CLOCK_MONOTONIC; nothing sets this clock back. */
+uint64_t dm_now_ms(void);
+
+/* The deadline that lies timeout_ms ahead; 0 means DM_NEVER_MS. */
+uint64_t dm_deadline_ms(uint64_t timeout_ms);
+
+#endif

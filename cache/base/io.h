@@ -1,0 +1,41 @@
+/* cache/base/io.h - whole reads and writes, and files that appear whole. */
+#ifndef DM_BASE_IO_H
+#define DM_BASE_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "cache/base/attr.h"
+
+struct dm_buf;
+struct dm_err;
+
+/* Loop until size bytes went through or the file ended; interrupted calls are
+ * repeated.  Both return the bytes done (reads: less only at the end of the
+ * file), or -1 with errno. */
+ssize_t dm_pread_full(int fd, void *data, size_t size, uint64_t off);
+ssize_t dm_read_full(int fd, void *data, size_t size);
+int dm_pwrite_full(int fd, const void *data, size_t size, uint64_t off);
+int dm_write_full(int fd, const void *data, size_t size);
+
+/* Append the file's bytes to out, whose max bounds them.  A file that does
+ * not exist is *found = false.  dirfd as in openat(2). */
+int dm_file_read(int dirfd, const char *path, struct dm_buf *out, bool *found,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* Make path hold exactly data: a temporary name beside it, fsync, rename,
+ * fsync of the directory.  Readers see the old or the new file; a crash
+ * leaves one of them. */
+int dm_file_replace(int dirfd, const char *path, const void *data, size_t size,
+    mode_t mode, struct dm_err *err) DM_MUST_CHECK;
+
+/* mkdir -p; directories that exist are fine. */
+int dm_mkdirs(const char *path, mode_t mode, struct dm_err *err) DM_MUST_CHECK;
+
+/* For DM_AUTO: close a descriptor that is not -1; free a malloc'ed pointer. */
+void dm_closep(int *fd);
+void dm_freep(void *p);
+
+#endif

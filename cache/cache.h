@@ -1,0 +1,165 @@
+/* cache/cache.h - the one door: verified bytes by address, kept on disk. */
+#ifndef DM_CACHE_CACHE_H
+#define DM_CACHE_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/base/attr.h"
+#include "cache/base/digest.h"
+#include "cache/base/object.h"
+
+struct dm_buf;
+struct dm_err;
+struct origin;
+
+/*
+ * The cache gives bytes of objects in packs.  Each byte it hands out was
+ * hashed in this run of the process against the digest that the caller
+ * names.  What it fetched is kept on disk, sparsely, for every process of
+ * this user; damage to that, or a full, broken or vanished disk, costs
+ * fetches, never an error.  See datamount-cache(5).
+ *
+ * Threads: any call from any thread.  No call holds a lock over the network.
+ */
+struct cache;
+
+struct cache_options {
+	const char *dir;     /* NULL: cache_dir_default() */
+	uint64_t memory;     /* bytes in flight at most; 0 = 256 MiB */
+	uint64_t timeout_ms; /* of one blocking read; 0 = none */
+};
+
+/* A cache directory that cannot be used (not ours, writable by others) is
+ * DM_DENIED; one on a broken or full disk is not: it degrades. */
+int cache_open(struct cache **out, const struct cache_options *opt,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* Reads that wait are woken with DM_CANCELLED; returns when none is left. */
+void cache_close(struct cache *c);
+
+/* The directory in use. */
+const char *cache_dir(const struct cache *c);
+
+/* Where one object of a pack lies.  A hint: if it is wrong, DM_CORRUPT. */
+struct cache_place {
+	struct digest pack;
+	uint64_t dir_off; /* of the pack's directory in the pack file */
+	uint32_t dir_len;
+	uint32_t ordinal; /* which object of the pack */
+};
+
+/*
+ * A read that may have to wait.  Functions that take a wait return data that
+ * is here at once.  If it must be fetched and wait is NULL, they block.  Else
+ * they start the fetch, return DM_AGAIN, and call wake(wait) once, later, from
+ * another thread (perhaps before they return), when the caller should call
+ * again with the same wait: the second call finds the piece (the wait holds
+ * it in memory, disk or no disk) or returns the error that befell the fetch.
+ *
+ * So an operation that needs several pieces is written as if nothing ever
+ * waited, and is run again from its start each time one arrives.
+ *
+ * Init before the first use, release after the operation has ended and no
+ * wake is due.  wake may not call the cache.
+ */
+struct cache_held;
+struct cache_wait {
+	void (*wake)(struct cache_wait *w);
+	uint64_t deadline_ms; /* clock.h; then the fetch is DM_OFFLINE */
+	/* for cache/ only, guarded by its lock */
+	struct cache_held *held; /* pieces that came for this operation */
+	void *fetch;             /* what it waits for, or NULL */
+	struct cache_wait *next;
+	int failed; /* an enum dm_code, or 0 */
+	char *text; /* of the failure, malloc'ed */
+};
+void cache_wait_init(struct cache_wait *w, void (*wake)(struct cache_wait *),
+    uint64_t deadline_ms);
+void cache_wait_release(struct cache_wait *w);
+
+/* The reader was killed: if w waits, wake it at once with DM_CANCELLED.  The
+ * fetch goes on for others. */
+void cache_wait_cancel(struct cache *c, struct cache_wait *w);
+
+/*
+ * Read size bytes at off of the data object id, which is plain_size bytes
+ * long and, it is said, lies at at in origin o.  off + size <= plain_size.
+ * Neighbours in the pack are fetched along.
+ *
+ * DM_CORRUPT: wrong hint, or wrong bytes from the origin, also past caches.
+ * DM_NOTFOUND: the origin has no such pack.  DM_OFFLINE, DM_DENIED, DM_AGAIN.
+ */
+int cache_read(struct cache *c, struct origin *o, const struct cache_place *at,
+    const struct digest *id, uint32_t plain_size, uint32_t off, void *buf,
+    uint32_t size, struct cache_wait *wait, struct dm_err *err) DM_MUST_CHECK;
+
+/* Append the whole object of this kind to out, whose max bounds it.  With id
+ * NULL (only for OBJECT_WHERE) the digest is the one that the pack's
+ * directory names.  Errors as cache_read. */
+int cache_object(struct cache *c, struct origin *o,
+    const struct cache_place *at, const struct digest *id,
+    enum object_kind kind, struct dm_buf *out, struct cache_wait *wait,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* Append the file path of origin o, whose SHA-256 is id (a commit), at most
+ * out->max bytes, from the cache or the origin.  Blocks. */
+int cache_file(struct cache *c, struct origin *o, const char *path,
+    const struct digest *id, struct dm_buf *out,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* Bytes of the object that the cache probably has (its claim: nothing is
+ * hashed, nothing fetched); 0 if it does not know the pack. */
+uint32_t cache_present(struct cache *c, const struct cache_place *at,
+    uint32_t plain_size);
+
+/* Start fetching n objects from at on in the background. Droppable: errors
+ * and a full budget are silent. */
+void cache_prefetch(struct cache *c, struct origin *o,
+    const struct cache_place *at, uint32_t n);
+
+/* Counters since cache_open. */
+struct cache_counts {
+	uint64_t hits;       /* pieces served from disk */
+	uint64_t misses;     /* pieces waited for */
+	uint64_t fetched;    /* stored bytes received for pieces */
+	uint64_t wasted;     /* of these, bytes nobody asked for: gaps */
+	uint64_t bad_disk;   /* pieces on disk that failed their digest */
+	uint64_t bad_origin; /* pieces received that failed their digest */
+	uint64_t waiting;    /* reads that wait now */
+	bool disk_broken;    /* reading through: nothing is stored */
+};
+void cache_counts(struct cache *c, struct cache_counts *out);
+
+/* ---- commands on a cache directory; other processes may be using it ---- */
+
+/* Write the directory that would be used to out (PATH_MAX bytes):
+ * $DATAMOUNT_CACHE, else as datamount-cache(5) says; *why, a literal or NULL,
+ * says why another place than the usual one was taken. */
+int cache_dir_default(char *out, size_t size, const char **why,
+    struct dm_err *err) DM_MUST_CHECK;
+
+struct cache_usage {
+	uint64_t blobs;     /* files */
+	uint64_t bytes;     /* disk space that they take */
+	uint64_t disk_free; /* of the file system */
+};
+int cache_usage(const char *dir, struct cache_usage *out,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* Remove every blob.  Running mounts fetch again. */
+int cache_clear(const char *dir, struct cache_usage *freed,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* Hash every present piece; clear the bits of bad ones, remove what cannot
+ * be read.  progress may be NULL. */
+struct cache_check {
+	uint64_t blobs, pieces, bytes;
+	uint64_t bad; /* pieces and files found damaged, and dropped */
+};
+int cache_fsck(const char *dir, struct cache_check *out,
+    void (*progress)(void *arg, uint64_t bytes), void *arg,
+    struct dm_err *err) DM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,98 @@
+/* cache/net/origin.h - bytes by path from a folder or a web server. */
+#ifndef DM_NET_ORIGIN_H
+#define DM_NET_ORIGIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/base/attr.h"
+
+struct dm_buf;
+struct dm_err;
+
+/*
+ * The network of one process: one thread that drives all HTTP transfers
+ * (libcurl multi) and a few that read folders.  Nothing an origin says is
+ * trusted: ranges, sizes, redirects are checked here; whether the bytes are
+ * right is for the caller to see.
+ *
+ * Threads: any call from any thread, but close last and once.
+ */
+struct net;
+
+struct net_options {
+	unsigned connections; /* per origin at most; 0 = 8 */
+};
+
+int net_open(struct net **out, const struct net_options *opt,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* Every transfer under way ends with DM_CANCELLED before this returns. */
+void net_close(struct net *net);
+
+/* One root below which paths are fetched.  Cheap: no I/O at open. */
+struct origin;
+
+/* url: http://, https://, file:// or a folder's path.  DM_INVALID if it is
+ * none of these or has control bytes, a user or a fragment in it. */
+int origin_open(struct origin **out, struct net *net, const char *url,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* No transfer of it may be under way. */
+void origin_close(struct origin *o);
+
+/* The url, fit for logs: without query. */
+const char *origin_name(const struct origin *o);
+
+/* The folder's path, or NULL if this origin is none. */
+const char *origin_folder(const struct origin *o);
+
+enum origin_fresh {
+	ORIGIN_CACHED,     /* caches on the way may answer */
+	ORIGIN_REVALIDATE, /* Cache-Control: no-cache */
+	ORIGIN_UNIQUE,     /* and ?dm=<random>, for caches that ignore that */
+};
+
+#define ORIGIN_WHOLE ((uint64_t)0)
+
+struct origin_get {
+	const char *path; /* below the root, no leading slash; copied */
+	uint64_t off,
+	    size;       /* the range; size ORIGIN_WHOLE: all of it (off 0) */
+	uint64_t limit; /* ORIGIN_WHOLE: more bytes than this are DM_CORRUPT */
+	enum origin_fresh fresh;
+	uint64_t deadline_ms; /* clock.h; retries end here */
+
+	/* The next bytes of the range, in order, each byte once, also across
+	 * retries.  Returning -1 ends the transfer with DM_CANCELLED.  Called
+	 * on a thread of net: never block, take only short locks. */
+	int (*data)(void *arg, const void *data, size_t size);
+
+	/* Exactly once, last.  err is NULL if every byte of the range came
+	 * (less is an error: DM_CORRUPT).  DM_NOTFOUND: 404 or 410, or no such
+	 * file. DM_DENIED: 401, 403.  DM_OFFLINE: no answer, 5xx, 429, too
+	 * slow, after retries with backoff up to the deadline. */
+	void (*done)(void *arg, const struct dm_err *err);
+	void *arg;
+};
+
+/* Start a transfer.  It never fails here: errors come through done, which may
+ * be called before this returns. */
+void origin_start(struct origin *o, const struct origin_get *get);
+
+/* Fetch a whole small file and wait for it: ORIGIN_REVALIDATE, at most
+ * out->max bytes.  Absence is *found = false. */
+int origin_read(struct origin *o, const char *path, uint64_t deadline_ms,
+    struct dm_buf *out, bool *found, struct dm_err *err) DM_MUST_CHECK;
+
+/* What this origin did since it was opened; for status and tests. */
+struct origin_counts {
+	uint64_t requests; /* HTTP requests sent, or files opened */
+	uint64_t bytes;    /* of bodies received */
+	uint64_t retries;
+	uint64_t failures; /* transfers that ended with an error */
+};
+void origin_counts(struct origin *o, struct origin_counts *out);
+
+#endif

@@ -1,0 +1,79 @@
+/* fs/mount/mount.h - show a version at a mount point, and look after it. */
+#ifndef DM_MOUNT_MOUNT_H
+#define DM_MOUNT_MOUNT_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "cache/base/attr.h"
+#include "fs/format/source_file.h"
+
+struct dm_err;
+
+/* What to mount where.  Everything a worker needs to start, also again after
+ * it was killed, with the origin down. */
+struct mount_spec {
+	char dir[PATH_MAX]; /* mount point, absolute, symlinks resolved */
+	char source_path[PATH_MAX]; /* the .source file, absolute; "" if none */
+	char cache_dir[PATH_MAX];
+	struct source_file pin; /* repository made absolute */
+	const char *commit;     /* the commit's text; its id is pin.commit */
+	size_t commit_size;
+	uint64_t timeout_ms; /* of one read; 0 = none */
+	uint64_t memory;     /* 0 = the cache's default */
+	bool all_symlinks;
+	bool allow_other;
+	bool foreground; /* stay; log to stderr */
+	bool debug;      /* log every request */
+	int notify_fd;   /* gets one newline when usable; -1: none */
+};
+
+/*
+ * Make dir ready: create it (*created), or accept an empty directory; replace
+ * a mount point whose daemon is dead.  DM_INVALID: not empty, not a directory,
+ * or something is mounted there (if it is one of ours, the text says so and
+ * what to do).
+ */
+int mount_point_prepare(const char *dir, bool *created,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/*
+ * Mount.  In the background (the default) it forks the supervisor, and
+ * returns when ls works or with the error why it does not; in the foreground
+ * it returns after the unmount.  The calling process must have no other
+ * thread.  DM_NOTFOUND: no /dev/fuse, no fusermount3: the text says what to
+ * install.
+ */
+int mount_run(const struct mount_spec *spec, struct dm_err *err) DM_MUST_CHECK;
+
+/* What a running mount says of itself: JSON text (datamount(1), status
+ * --json).  *found is false if no mount of this user is at dir. */
+struct dm_buf;
+int mount_status(const char *dir, struct dm_buf *json, bool *found,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* Call each with the mount point of every running mount of this user (for
+ * root: of root), in ascending order.  Dead mounts' sockets are removed. */
+int mount_each(int (*each)(void *arg, const char *dir, struct dm_err *err),
+    void *arg, struct dm_err *err) DM_MUST_CHECK;
+
+/*
+ * Unmount and wait until the daemon has gone, 5 s at most.  Busy is DM_STALE,
+ * whose text names the processes that use it; with lazy they keep the old
+ * version and the mount point is free.  A mount whose daemon is dead is
+ * cleaned up.  DM_NOTFOUND: nothing of datamount is mounted there.
+ */
+int mount_unmount(const char *dir, bool lazy, struct dm_err *err) DM_MUST_CHECK;
+
+/* Name up to a few processes that have files open below dir or stand in it:
+ * "python3 (1234), bash (99)"; "" if none can be seen. */
+void mount_users(const char *dir, char *out, size_t size);
+
+/* The mount point (one of ours) at or above path, or *found = false. */
+int mount_of(const char *path, char dir[PATH_MAX], bool *found,
+    struct dm_err *err) DM_MUST_CHECK;
+
+#endif
