@@ -43,6 +43,7 @@ DM_LDFLAGS += $(SAN)
 
 LIB_SRC  := $(filter-out fs/cmd/%,$(wildcard cache/*.c cache/*/*.c fs/*.c fs/*/*.c))
 CMD_SRC  := $(wildcard fs/cmd/*.c)
+CMD_MAIN := fs/cmd/main.c $(wildcard fs/cmd/cmd_*.c)
 AID_SRC  := $(wildcard tests/lib/*.c)
 UNIT     := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/*.c))
 FUZZ     := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
@@ -64,7 +65,10 @@ $B/%.o: %.c
 $B/libdatamount.a: $(call objs,$(LIB_SRC))
 	$(call Q,AR)$(RM) $@ && $(AR) rcs $@ $^
 
-$B/datamount: $(call objs,$(CMD_SRC)) $B/libdatamount.a
+$B/libcmd.a: $(call objs,$(filter-out $(CMD_MAIN),$(CMD_SRC)))
+	$(call Q,AR)$(RM) $@ && $(AR) rcs $@ $^
+
+$B/datamount: $(call objs,$(CMD_MAIN)) $B/libcmd.a $B/libdatamount.a
 	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DM_LDLIBS)
 
 $B/unit/%: $B/tests/unit/%.o $(call objs,$(AID_SRC)) $B/libdatamount.a

@@ -50,8 +50,10 @@ struct cmd_args {
 	int ngiven;
 };
 
-/* Parse argv by the command's table.  -1 with err: usage.  min and max bound
- * the operands (max -1: no bound). */
+/* Parse argv by the command's table.  min and max bound the operands (max -1:
+ * no bound).  -1 with err: usage; or --help was given: err->code is DM_OK, the
+ * help is printed, and the command just returns -1.  Every command also has
+ * --quiet, --debug and --help, without naming them in its table. */
 int cmd_parse(struct cmd_args *out, const struct cmd *cmd, int argc,
     char **argv, int min, int max, struct dm_err *err) DM_MUST_CHECK;
 bool cmd_flag(const struct cmd_args *a, const char *name);
@@ -60,8 +62,18 @@ const char *cmd_value(const struct cmd_args *a, const char *name); /* or NULL */
 /* The i-th value of an option that may be given several times, or NULL. */
 const char *cmd_value_at(const struct cmd_args *a, const char *name, int i);
 
+/* The value of an option that is a number, or fallback; with units it may end
+ * in K, M, G, T (powers of 1024). */
+int cmd_number(const struct cmd_args *a, const char *name, bool units,
+    uint64_t fallback, uint64_t *out, struct dm_err *err) DM_MUST_CHECK;
+
 /* Set err so that main exits with CMD_USAGE. */
 int cmd_usage(struct dm_err *err, const char *fmt, ...) DM_PRINTF(2, 3);
+
+/* Print an error; returns the exit status that goes with it. */
+int cmd_report(const struct dm_err *err);
+
+void cmd_print_help(const struct cmd *cmd);
 
 /* Everything a command needs to look at a repository: net, cache, repo. */
 struct net;
@@ -78,6 +90,7 @@ struct session {
 int session_open(struct session *s, const struct cmd_args *a, const char *repo,
     struct dm_err *err) DM_MUST_CHECK;
 void session_close(struct session *s);
+enum { CMD_TIMEOUT_S = 300 };
 #define CMD_SESSION_OPTIONS                                              \
 	{ "cache", 0, "DIR", "keep fetched bytes in DIR" },              \
 	{                                                                \
@@ -86,7 +99,8 @@ void session_close(struct session *s);
 	}
 
 /* Progress of long work: a bar on a terminal, a plain line every 10 s
- * elsewhere, nothing with --quiet.  total 0: not known.  Any one thread. */
+ * elsewhere, nothing with --quiet.  total 0: not known.  Any one thread.
+ * progress_new may return NULL, which the others take. */
 struct progress;
 struct progress *progress_new(const char *what, bool quiet);
 void progress_update(struct progress *p, uint64_t files, uint64_t bytes,
