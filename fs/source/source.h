@@ -27,11 +27,12 @@ struct origin;
 struct source_name {
 	char repo[SOURCE_URL_MAX + 1]; /* decoded; made absolute if a folder */
 	char ref[DM_REF_NAME_MAX + 1]; /* "" if none was given */
-	bool ref_given;
-	char path[DM_PATH_MAX + 1]; /* no slash at either end; "" the root */
+	bool ref_given;                /* there was an @ */
+	char path[DM_PATH_MAX + 1];    /* no slash at either end; "" the root */
 };
 
-/* Pure.  DM_INVALID. */
+/* Pure but for the working directory, from which a relative folder's path is
+ * made absolute.  DM_INVALID. */
 int source_name_parse(struct source_name *out, const char *text,
     struct dm_err *err) DM_MUST_CHECK;
 
@@ -57,9 +58,11 @@ void repo_close(struct repo *r);
 int repo_identify(struct repo *r, struct dm_err *err) DM_MUST_CHECK;
 
 /* What a ref means now.  ref: "" or a branch, a tag, a commit id or a unique
- * prefix of 8 or more digits of one; branches win over tags.  Identifies the
- * repository too.  *name is "heads/X", "tags/X" or "" for an id; sequence 0
- * for an id.  DM_NOTFOUND with what there is; DM_INVALID: ambiguous. */
+ * prefix of 8 or more digits of one; branches win over tags; heads/X and tags/X
+ * say which.  Identifies the repository too, unless ref is a full id: that
+ * needs no request at all.  *name is "heads/X", "tags/X" or "" for an id;
+ * sequence 0 for an id.  DM_NOTFOUND with what there is; DM_INVALID: ambiguous.
+ */
 struct resolved {
 	struct digest commit;
 	char name[DM_REF_NAME_MAX + 8];
