@@ -96,7 +96,7 @@ tidy: ## formatting, layering, static analysis, shell and manual pages
 	clang-tidy --quiet $(LIB_SRC) $(CMD_SRC) -- -std=gnu11 $(DM_CPPFLAGS)
 	$(CLANG) -fsyntax-only -std=gnu11 -Wthread-safety -Werror $(DM_CPPFLAGS) \
 		$(LIB_SRC) $(CMD_SRC)
-	shellcheck -x scripts/* tests/e2e/*.bats
+	shellcheck -x scripts/* tests/e2e/*.bats tests/e2e/helpers.bash
 	mandoc -Tlint -Wwarning $(MAN)
 
 build/fuzz/%: tests/fuzz/%.c $(LIB_SRC)

@@ -1,0 +1,204 @@
+# What all end-to-end tests share.  Put `load helpers` on top of a .bats file;
+# each test then starts in an empty directory of its own, $T, with a home, a
+# cache and a Git identity of its own, `datamount` in the PATH, and whatever it
+# mounts or starts is gone when it ends.
+# shellcheck shell=bash
+# Variables of a helper are for the test that calls it.
+# shellcheck disable=SC2034,SC2154
+
+bats_require_minimum_version 1.5.0
+
+: "${DATAMOUNT:=$BATS_TEST_DIRNAME/../../build/release/datamount}"
+LIB=$BATS_TEST_DIRNAME/../lib
+
+setup () {
+	dm_setup
+}
+
+teardown () {
+	dm_teardown
+}
+
+dm_setup () {
+	T=$(mktemp -d "${TMPDIR:-/tmp}/dm-e2e.XXXXXX")
+	T=$(realpath "$T")
+	chmod 755 "$T"
+	mkdir -m 700 "$T/home" "$T/run"
+	export T HOME=$T/home
+	export XDG_CACHE_HOME=$HOME/.cache XDG_CONFIG_HOME=$HOME/.config
+	export XDG_STATE_HOME=$HOME/.state XDG_RUNTIME_DIR=$T/run
+	export DATAMOUNT_CACHE=$HOME/cache
+	export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=$HOME/.gitconfig
+	export GIT_TERMINAL_PROMPT=0 LC_ALL=C TZ=UTC
+	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX
+	unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
+	export no_proxy='*'
+	printf '%s\n' '[user]' 'name = Test' 'email = test@example.org' \
+		'[init]' 'defaultBranch = main' '[protocol "file"]' \
+		'allow = always' '[advice]' 'detachedHead = false' \
+		>"$GIT_CONFIG_GLOBAL"
+	PATH=$(dirname "$(realpath "$DATAMOUNT")"):$PATH
+	DM_PIDS=
+	cd "$T" || return 1
+}
+
+# The mount points below $T, deepest first.
+dm_mounts () {
+	awk -v t="$T/" 'index($5 "/", t) == 1 {print $5}' /proc/self/mountinfo |
+		sort -r | while read -r m; do printf '%b\n' "$m"; done
+}
+
+dm_teardown () {
+	local m pid
+	cd / || return 1
+	for pid in $DM_PIDS; do
+		kill "$pid" 2>/dev/null || true
+	done
+	[ ! -e "$T/nginx/pid" ] || kill "$(cat "$T/nginx/pid")" || true
+	dm_mounts | while read -r m; do
+		timeout 10 datamount umount "$m" >/dev/null 2>&1 ||
+			umount -l "$m" 2>/dev/null ||
+			fusermount3 -uz "$m" || true
+	done
+	# A daemon's log explains a test that failed.
+	if [ -z "$BATS_TEST_COMPLETED" ]; then
+		find "$XDG_STATE_HOME" -name '*.log' -exec tail -n 30 {} + \
+			2>/dev/null || true
+	fi
+	chmod -R u+rwX "$T" 2>/dev/null || true
+	rm -rf "$T"
+}
+
+# Skip where FUSE is missing; DM_REQUIRE_FUSE=1 makes that a failure.
+need_fuse () {
+	[ -r /dev/fuse ] && [ -w /dev/fuse ] && return 0
+	[ "${DM_REQUIRE_FUSE:-0}" = 1 ] || skip "no usable /dev/fuse"
+	echo "no usable /dev/fuse" >&2
+	return 1
+}
+
+need_root () {
+	[ "$(id -u)" = 0 ] || skip "only root can do this"
+}
+
+need () {
+	command -v "$1" >/dev/null || skip "no $1"
+}
+
+# fails STATUS PATTERN COMMAND...: it exits with STATUS, prints no result, and
+# one line "datamount: ..." on standard error that matches the extended regular
+# expression.
+fails () {
+	local want=$1 pattern=$2
+	shift 2
+	run --separate-stderr "$@"
+	echo "status $status, expected $want; out: $output; err: $stderr" >&2
+	[ "$status" -eq "$want" ]
+	[ -z "$output" ]
+	[ "$(printf '%s\n' "$stderr" | wc -l)" -eq 1 ]
+	[[ $stderr == 'datamount: '* ]]
+	[[ $stderr =~ $pattern ]]
+}
+
+# Repeat COMMAND... until it succeeds, for at most 10 s.
+eventually () {
+	local end=$((SECONDS + 10))
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.05
+	done
+}
+
+free_port () {
+	python3 -c 'import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])'
+}
+
+# Serve a folder with nginx: sets URL, and LOG, one line "METHOD PATH STATUS
+# RANGE BYTES" per request.  nginx_stop ends it; called again it comes back on
+# the same port.
+nginx_start () {
+	local try
+	mkdir -p "$T/nginx"
+	for try in 1 2 3; do
+		NGINX_PORT=${NGINX_PORT:-$(free_port)}
+		cat >"$T/nginx/conf" <<-END
+			pid $T/nginx/pid;
+			$([ "$(id -u)" != 0 ] || echo 'user root;')
+			worker_processes 1;
+			error_log $T/nginx/error.log;
+			events { worker_connections 512; }
+			http {
+				access_log off;
+				log_format dm '\$request_method \$uri \$status \$http_range \$body_bytes_sent';
+				client_body_temp_path $T/nginx/tmp;
+				proxy_temp_path $T/nginx/tmp;
+				fastcgi_temp_path $T/nginx/tmp;
+				uwsgi_temp_path $T/nginx/tmp;
+				scgi_temp_path $T/nginx/tmp;
+				server {
+					listen 127.0.0.1:$NGINX_PORT;
+					root "$(realpath "$1")";
+					access_log $T/nginx/access.log dm;
+				}
+			}
+		END
+		# It returns when it listens.
+		if nginx -p "$T/nginx" -e "$T/nginx/error.log" \
+			-c "$T/nginx/conf" 3>&- 4>&-; then
+			URL=http://127.0.0.1:$NGINX_PORT
+			LOG=$T/nginx/access.log
+			return 0
+		fi
+		NGINX_PORT=
+	done
+	return 1
+}
+
+nginx_stop () {
+	local pid
+	pid=$(cat "$T/nginx/pid")
+	kill -QUIT "$pid"
+	eventually gone "$pid"
+}
+
+# Serve a folder with Python's http.server, which knows no ranges: sets URL.
+python_start () {
+	local fifo=$T/python.fifo line
+	mkfifo "$fifo"
+	python3 -u -m http.server --bind 127.0.0.1 --directory "$1" 0 \
+		>"$fifo" 2>"$T/python.log" 3>&- 4>&- &
+	DM_PIDS="$DM_PIDS $!"
+	PYTHON_PID=$!
+	read -r line <"$fifo"
+	rm "$fifo"
+	line=${line#* port }
+	URL=http://127.0.0.1:${line%% *}
+}
+
+gone () {
+	! kill -0 "$1" 2>/dev/null
+}
+
+is_mounted () {
+	[[ $'\n'$(dm_mounts)$'\n' == *$'\n'$(realpath -m "$1")$'\n'* ]]
+}
+
+# json FILE-OR-- EXPRESSION: evaluate a Python expression over d.
+json () {
+	python3 -c 'import json, sys
+d = json.load(sys.stdin if sys.argv[1] == "-" else open(sys.argv[1]))
+r = eval(sys.argv[2])
+print(r if not isinstance(r, bool) else str(r).lower())' "$1" "$2"
+}
+
+# A small dataset at $1 with version mark $2.
+small_data () {
+	mkdir -p "$1/sub/empty"
+	printf 'a,%s\n' "$2" >"$1/a.csv"
+	printf 'b\n' >"$1/sub/b.txt"
+	: >"$1/none"
+	head -c 300000 /dev/zero | tr '\0' 'z' >"$1/sub/zeros"
+}
