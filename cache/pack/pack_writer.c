@@ -1,0 +1,211 @@
+/*
+ * Writing a pack.
+ *
+ * The file has no name until it is whole and on disk; where the file system
+ * knows no nameless files it has a hidden one below packs_dir.
+ */
+#include "cache/pack/pack_writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache/base/buf.h"
+#include "cache/base/err.h"
+#include "cache/base/io.h"
+
+enum { TEMP_SIZE = 32, NAME_SIZE = 3 + DIGEST_HEX + 1 };
+
+struct pack_writer {
+	int packs; /* the directory packs_dir */
+	int fd;
+	char temp[TEMP_SIZE]; /* the hidden name, "" if the file has none */
+	struct dm_buf dir;
+	struct pack_dir_encoder encoder;
+};
+
+static int
+open_named(struct pack_writer *w, struct dm_err *err)
+{
+	uint64_t unique = 0;
+
+	if (getrandom(&unique, sizeof(unique), 0) != sizeof(unique))
+		return dm_fail_errno(err, "getrandom");
+	(void)snprintf(w->temp, sizeof(w->temp), ".%016llx.tmp",
+	    (unsigned long long)unique);
+	w->fd = openat(w->packs, w->temp,
+	    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0444);
+	if (w->fd >= 0)
+		return 0;
+	w->temp[0] = '\0';
+	return dm_fail_errno(err, "create a pack");
+}
+
+static int
+open_file(struct pack_writer *w, struct dm_err *err)
+{
+	w->fd = openat(w->packs, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0444);
+	if (w->fd >= 0)
+		return 0;
+	if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL ||
+	    errno == ENOENT)
+		return open_named(w, err);
+	return dm_fail_errno(err, "create a pack");
+}
+
+static void
+close_writer(struct pack_writer **w)
+{
+	pack_writer_close(*w);
+}
+
+int
+pack_writer_open(struct pack_writer **out, const char *packs_dir,
+    struct dm_err *err)
+{
+	DM_AUTO(close_writer)
+	struct pack_writer *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return dm_fail(err, DM_NOMEM, "write a pack");
+	w->fd = -1;
+	w->dir = (struct dm_buf)DM_BUF(PACK_DIR_MAX + PACK_TRAILER);
+	w->packs = open(packs_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (w->packs < 0)
+		return dm_fail_errno(err, "open %s", packs_dir);
+	if (open_file(w, err) < 0)
+		return dm_wrap(err, "%s", packs_dir);
+	if (pack_dir_encode_begin(&w->encoder, &w->dir, err) < 0)
+		return -1;
+	*out = dm_steal(&w);
+	return 0;
+}
+
+void
+pack_writer_close(struct pack_writer *w)
+{
+	if (w == NULL)
+		return;
+	if (w->temp[0] != '\0')
+		(void)unlinkat(w->packs, w->temp, 0); /* a leftover harms not */
+	dm_closep(&w->fd);
+	dm_closep(&w->packs);
+	dm_buf_release(&w->dir);
+	free(w);
+}
+
+int
+pack_writer_add(struct pack_writer *w, const struct pack_object *o,
+    const void *stored, uint32_t *ordinal, struct dm_err *err)
+{
+	uint64_t off = w->encoder.stored_end;
+	uint32_t n = w->encoder.count;
+
+	if (pack_dir_encode_object(&w->encoder, o, err) < 0)
+		return -1;
+	if (dm_pwrite_full(w->fd, stored, o->stored_size, off) < 0)
+		return dm_fail_errno(err, "write a pack");
+	*ordinal = n;
+	return 0;
+}
+
+uint32_t
+pack_writer_count(const struct pack_writer *w)
+{
+	return w->encoder.count;
+}
+
+uint64_t
+pack_writer_plain_size(const struct pack_writer *w)
+{
+	return w->encoder.plain_end;
+}
+
+/* Append directory and trailer; all is on disk when this returns. */
+static int
+write_end(struct pack_writer *w, struct pack_name *name, struct dm_err *err)
+{
+	uint8_t trailer[PACK_TRAILER];
+
+	pack_dir_encode_end(&w->encoder);
+	name->dir_off = w->encoder.stored_end;
+	name->dir_len = (uint32_t)w->dir.size;
+	name->count = w->encoder.count;
+	digest_of(&name->id, w->dir.data, w->dir.size);
+	pack_trailer_encode(trailer, name->dir_len);
+	if (dm_buf_append(&w->dir, trailer, sizeof(trailer), err) < 0)
+		return -1;
+	if (dm_pwrite_full(w->fd, w->dir.data, w->dir.size, name->dir_off) <
+		0 ||
+	    fsync(w->fd) < 0)
+		return dm_fail_errno(err, "write a pack");
+	return 0;
+}
+
+/* A name for a file that has none.  Without /proc it takes a privilege. */
+static int
+link_nameless(struct pack_writer *w, const char *path)
+{
+	char self[32];
+
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", w->fd);
+	if (linkat(AT_FDCWD, self, w->packs, path, AT_SYMLINK_FOLLOW) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -1;
+	return linkat(w->fd, "", w->packs, path, AT_EMPTY_PATH);
+}
+
+static int
+link_named(struct pack_writer *w, const char *path)
+{
+	if (linkat(w->packs, w->temp, w->packs, path, 0) == 0)
+		return 0;
+	if (errno != EPERM && errno != EOPNOTSUPP)
+		return -1;
+	/* No hard links here.  A pack that is there already is the same. */
+	if (renameat(w->packs, w->temp, w->packs, path) < 0)
+		return -1;
+	w->temp[0] = '\0';
+	return 0;
+}
+
+static int
+sync_directory(int at, const char *path)
+{
+	DM_AUTO(dm_closep)
+	int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -1 : fsync(fd);
+}
+
+int
+pack_writer_finish(struct pack_writer *w, struct pack_name *name,
+    struct dm_err *err)
+{
+	char hex[DIGEST_HEX + 1], path[NAME_SIZE], aa[3];
+	int rc;
+
+	if (w->encoder.count == 0)
+		return dm_fail(err, DM_INVALID, "a pack needs an object");
+	if (write_end(w, name, err) < 0)
+		return -1;
+	digest_hex(&name->id, hex);
+	(void)snprintf(aa, sizeof(aa), "%.2s", hex);
+	(void)snprintf(path, sizeof(path), "%s/%s", aa, hex);
+	if (mkdirat(w->packs, aa, 0777) < 0 && errno != EEXIST)
+		return dm_fail_errno(err, "mkdir packs/%s", aa);
+	rc = w->temp[0] == '\0' ? link_nameless(w, path) : link_named(w, path);
+	if (rc < 0 && errno != EEXIST)
+		return dm_fail_errno(err, "name packs/%s", path);
+	/* Also when it was there: its writer may not have come this far. */
+	if (sync_directory(w->packs, aa) < 0 || fsync(w->packs) < 0)
+		return dm_fail_errno(err, "fsync packs/%s", aa);
+	return 0;
+}
