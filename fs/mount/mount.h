@@ -50,7 +50,11 @@ int mount_point_prepare(const char *dir, bool *created,
 int mount_run(const struct mount_spec *spec, struct dm_err *err) DM_MUST_CHECK;
 
 /* What a running mount says of itself: JSON text (datamount(1), status
- * --json).  *found is false if no mount of this user is at dir. */
+ * --json).  *found is false if no mount of this user is at dir.  Among its
+ * keys are those by which update and sync mount again as it was: strings
+ * "dir", "source" (source_path), "repository" (the first, absolute), "commit",
+ * "path", "cache_dir"; integers "timeout_ms", "memory"; booleans
+ * "all_symlinks", "allow_other". */
 struct dm_buf;
 int mount_status(const char *dir, struct dm_buf *json, bool *found,
     struct dm_err *err) DM_MUST_CHECK;
