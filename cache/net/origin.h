@@ -23,6 +23,10 @@ struct net;
 
 struct net_options {
 	unsigned connections; /* per origin at most; 0 = 8 */
+	/* For tests, which cannot wait that long.  0 = the default. */
+	unsigned connect_ms; /* to get a connection: 5,000 */
+	unsigned stall_ms;   /* without a byte, then the try failed: 10,000 */
+	unsigned backoff_ms; /* before the first retry: 200 */
 };
 
 int net_open(struct net **out, const struct net_options *opt,
@@ -31,21 +35,33 @@ int net_open(struct net **out, const struct net_options *opt,
 /* Every transfer under way ends with DM_CANCELLED before this returns. */
 void net_close(struct net *net);
 
+/*
+ * TLS trusts the system's authorities, or those in the file that the
+ * environment's SSL_CERT_FILE names, where there is a private one.  The
+ * usual proxy variables are heeded.  No other setting of curl's is: no
+ * ~/.netrc, no cookies, no credentials.
+ *
+ * A server may redirect three times, to http or https, not from https to http,
+ * and not to an address that only this machine or its cloud would answer at
+ * (link-local, metadata).
+ */
+
 /* One root below which paths are fetched.  Cheap: no I/O at open. */
 struct origin;
 
 /* url: http://, https://, file:// or a folder's path.  DM_INVALID if it is
- * none of these or has control bytes, a user or a fragment in it. */
+ * none of these or has control bytes, a user or a fragment in it.  A query is
+ * sent with each request, and shown nowhere.  net must outlive *out. */
 int origin_open(struct origin **out, struct net *net, const char *url,
     struct dm_err *err) DM_MUST_CHECK;
 
 /* No transfer of it may be under way. */
 void origin_close(struct origin *o);
 
-/* The url, fit for logs: without query. */
+/* The url without its query, fit for logs; a folder's absolute path. */
 const char *origin_name(const struct origin *o);
 
-/* The folder's path, or NULL if this origin is none. */
+/* The folder's absolute path, or NULL if this origin is none. */
 const char *origin_folder(const struct origin *o);
 
 enum origin_fresh {
@@ -70,9 +86,11 @@ struct origin_get {
 	int (*data)(void *arg, const void *data, size_t size);
 
 	/* Exactly once, last.  err is NULL if every byte of the range came
-	 * (less is an error: DM_CORRUPT).  DM_NOTFOUND: 404 or 410, or no such
-	 * file. DM_DENIED: 401, 403.  DM_OFFLINE: no answer, 5xx, 429, too
-	 * slow, after retries with backoff up to the deadline. */
+	 * (less is an error: DM_CORRUPT, as is an answer that makes no sense).
+	 * DM_NOTFOUND: 404 or 410, or no such file.  DM_DENIED: 401, 403 and
+	 * other refusals, a certificate or a redirect that we do not trust.
+	 * DM_OFFLINE: no answer, 5xx, 429, too slow, after retries with
+	 * backoff; given up once no other try fits before the deadline. */
 	void (*done)(void *arg, const struct dm_err *err);
 	void *arg;
 };

@@ -1,0 +1,244 @@
+#include "cache/net/origin.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "cache/base/buf.h"
+#include "cache/base/err.h"
+#include "cache/base/io.h"
+#include "cache/base/lock.h"
+#include "cache/net/net.h"
+#include "cache/net/transfer.h"
+#include "cache/net/url.h"
+
+static void
+closep(struct origin **o)
+{
+	origin_close(*o);
+}
+
+/* Make path absolute: the process may change its directory later. */
+static int
+open_folder(struct origin *o, const char *path, struct dm_err *err)
+{
+	DM_AUTO(dm_freep) char *here = NULL;
+	size_t n;
+
+	if (*path == '\0')
+		return dm_fail(err, DM_INVALID, "the folder's path is empty");
+	if (*path != '/') {
+		here = getcwd(NULL, 0);
+		if (here == NULL)
+			return dm_fail_errno(err, "current directory");
+	}
+	if (asprintf(&o->folder, "%s%s%s", here != NULL ? here : "",
+		here != NULL ? "/" : "", path) < 0) {
+		o->folder = NULL;
+		return dm_fail(err, DM_NOMEM, "origin");
+	}
+	n = strlen(o->folder);
+	while (n > 1 && o->folder[n - 1] == '/')
+		o->folder[--n] = '\0';
+	return 0;
+}
+
+static int
+open_url(struct origin *o, const char *url, struct dm_err *err)
+{
+	char path[PATH_MAX];
+
+	if (!url_has_scheme(url))
+		return open_folder(o, url, err);
+	if (strncasecmp(url, "file://", 7) != 0)
+		return url_parse(&o->url, url, err);
+	if (url_file_path(path, sizeof(path), url, err) < 0)
+		return -1;
+	return open_folder(o, path, err);
+}
+
+int
+origin_open(struct origin **out, struct net *net, const char *url,
+    struct dm_err *err)
+{
+	DM_AUTO(closep) struct origin *o = calloc(1, sizeof(*o));
+
+	if (o == NULL)
+		return dm_fail(err, DM_NOMEM, "origin");
+	o->net = net;
+	if (open_url(o, url, err) < 0)
+		return -1;
+	o->name = strdup(o->folder != NULL ? o->folder : o->url.root);
+	if (o->name == NULL)
+		return dm_fail(err, DM_NOMEM, "origin");
+	*out = dm_steal(&o);
+	return 0;
+}
+
+void
+origin_close(struct origin *o)
+{
+	if (o == NULL)
+		return;
+	free(o->name);
+	free(o->folder);
+	free(o);
+}
+
+const char *
+origin_name(const struct origin *o)
+{
+	return o->name;
+}
+
+const char *
+origin_folder(const struct origin *o)
+{
+	return o->folder;
+}
+
+void
+origin_counts(struct origin *o, struct origin_counts *out)
+{
+	out->requests = atomic_load(&o->requests);
+	out->bytes = atomic_load(&o->bytes);
+	out->retries = atomic_load(&o->retries);
+	out->failures = atomic_load(&o->failures);
+}
+
+void
+transfer_end(struct transfer *t, const struct dm_err *err)
+{
+	void (*done)(void *, const struct dm_err *) = t->get.done;
+	void *arg = t->get.arg;
+
+	if (err != NULL)
+		atomic_fetch_add_explicit(&t->origin->failures, 1,
+		    memory_order_relaxed);
+	free((void *)(uintptr_t)t->get.path);
+	free(t);
+	done(arg, err);
+}
+
+static int
+check_get(const struct origin_get *get, struct dm_err *err)
+{
+	uint64_t end;
+
+	if (!url_path_valid(get->path))
+		return dm_fail(err, DM_INVALID, "bad path below an origin");
+	if (__builtin_add_overflow(get->off, get->size, &end) ||
+	    end > INT64_MAX || (get->size == ORIGIN_WHOLE && get->off != 0))
+		return dm_fail(err, DM_INVALID, "%s: bad range", get->path);
+	return 0;
+}
+
+static int
+start(struct origin *o, const struct origin_get *get, struct dm_err *err)
+{
+	struct transfer *t = NULL;
+
+	if (check_get(get, err) < 0)
+		return -1;
+	t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return dm_fail(err, DM_NOMEM, "transfer");
+	t->origin = o;
+	t->get = *get;
+	t->get.path = strdup(get->path);
+	if (t->get.path == NULL) {
+		free(t);
+		return dm_fail(err, DM_NOMEM, "transfer");
+	}
+	if (!net_submit(o->net, t)) {
+		free((void *)(uintptr_t)t->get.path);
+		free(t);
+		return dm_fail(err, DM_CANCELLED, "closing");
+	}
+	return 0;
+}
+
+void
+origin_start(struct origin *o, const struct origin_get *get)
+{
+	struct dm_err err = { 0 };
+
+	if (start(o, get, &err) == 0)
+		return;
+	atomic_fetch_add_explicit(&o->failures, 1, memory_order_relaxed);
+	get->done(get->arg, &err);
+}
+
+/* Somebody who blocks until a transfer has ended. */
+struct reader {
+	struct dm_mutex mu;
+	pthread_cond_t cond;
+	struct dm_buf *out; /* the network's until ended */
+	/* guarded by mu */
+	bool ended;
+	struct dm_err err;
+};
+
+static int
+reader_data(void *arg, const void *data, size_t size)
+{
+	struct reader *r = arg;
+
+	return dm_buf_append(r->out, data, size, &r->err);
+}
+
+static void
+reader_done(void *arg, const struct dm_err *err)
+{
+	struct reader *r = arg;
+
+	dm_lock(&r->mu);
+	/* What reader_data reported is the cause of its DM_CANCELLED. */
+	if (err != NULL && r->err.code == DM_OK)
+		r->err = *err;
+	r->ended = true;
+	pthread_cond_signal(&r->cond);
+	dm_unlock(&r->mu);
+}
+
+int
+origin_read(struct origin *o, const char *path, uint64_t deadline_ms,
+    struct dm_buf *out, bool *found, struct dm_err *err)
+{
+	struct reader r = { .out = out };
+	size_t before = out->size;
+
+	*found = false;
+	dm_mutex_init(&r.mu, DM_RANK_WAIT);
+	dm_cond_init(&r.cond);
+	origin_start(o,
+	    &(struct origin_get){
+		.path = path,
+		.size = ORIGIN_WHOLE,
+		.limit = out->max - out->size,
+		.fresh = ORIGIN_REVALIDATE,
+		.deadline_ms = deadline_ms,
+		.data = reader_data,
+		.done = reader_done,
+		.arg = &r,
+	    });
+	dm_lock(&r.mu);
+	while (!r.ended)
+		dm_cond_wait(&r.cond, &r.mu);
+	dm_unlock(&r.mu);
+	pthread_cond_destroy(&r.cond);
+	dm_mutex_destroy(&r.mu);
+	if (r.err.code == DM_OK) {
+		*found = true;
+		return 0;
+	}
+	out->size = before;
+	if (r.err.code == DM_NOTFOUND)
+		return 0;
+	*err = r.err;
+	return -1;
+}
