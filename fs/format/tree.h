@@ -49,7 +49,8 @@ struct tree_entry {
 	const char *name;
 	uint16_t name_len;
 	enum tree_kind kind;
-	uint8_t how; /* files: enum tree_how; directories: level of the tree */
+	uint8_t how;   /* files: enum tree_how (0 if empty); directories: level
+			* of the tree; symlinks: 0 */
 	uint64_t size; /* bytes: of a file, of all files below a directory, of a
 			* symlink's target */
 	uint64_t
@@ -122,7 +123,7 @@ bool tree_target_stays(const char *target, size_t size, unsigned depth);
  * tree_page_finish appends the object to out.  DM_INVALID: a bad or disordered
  * name, a limit.  An index: likewise with the children (name, children,
  * entries, files, bytes, id count).  After finish an encoder is empty and can
- * be used again.
+ * be used again; after a failure it can only be freed.
  */
 struct tree_encoder;
 struct tree_encoder *tree_encoder_new(uint8_t level); /* NULL: no memory */
@@ -143,7 +144,7 @@ int tree_encode_finish(struct tree_encoder *e, struct dm_buf *out,
  * name, when the present one holds count records and heap bytes of names and
  * targets, and the record would add more bytes?  The rule for directories of
  * more than TREE_PAGE_SOLE entries; a smaller one is one page unless the heap
- * is full.
+ * is full: for it, pass 0 as count.
  */
 bool tree_split_before(uint8_t level, uint32_t count, uint64_t heap,
     const char *name, size_t name_len, uint64_t more);

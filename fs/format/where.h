@@ -21,6 +21,8 @@ struct dm_err;
  *           first to first + n - 1 lie in that pack from ordinal on; the rows
  *           cover the chunks of the page in order without gaps
  * Pack 0 is the pack that holds this object; 1 to npacks are the table's.
+ * Canonical: the table strictly ascending by id, each of its packs in use;
+ * runs that could be one are one.
  * A where is a hint.  Its form is checked, its truth only by the digests.
  */
 enum where_shape { WHERE_CHILDREN = 0, WHERE_RUNS = 1 };
@@ -56,8 +58,9 @@ void where_run_find(const struct where *w, uint32_t chunk, uint32_t *pack,
     uint32_t *ordinal, uint32_t *n);
 uint32_t where_chunks(const struct where *w);
 
-/* Encoder.  where_encode_pack returns through *n the number of a pack (the
- * same pack given again: the same number). */
+/* Encoder.  where_encode_pack returns through *n the number of a pack, for the
+ * calls below (the same pack given again: the same number).  The finished
+ * table numbers them anew, in order of ids, and leaves out the unused. */
 struct where_encoder;
 struct where_encoder *where_encoder_new(enum where_shape shape);
 void where_encoder_free(struct where_encoder *e);
