@@ -37,5 +37,6 @@ enum {
 #define DM_DIR_ENTRIES_MAX ((uint64_t)1 << 32)
 #define DM_ENTRIES_MAX ((uint64_t)1 << 48) /* entries of a version */
 #define DM_BYTES_MAX ((uint64_t)1 << 62)   /* bytes of a version */
+#define DM_TIME_MAX UINT64_C(253402300799) /* the year 9999 ends */
 
 #endif

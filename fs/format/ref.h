@@ -45,7 +45,8 @@ int repo_file_encode(const uint8_t id[REPO_ID_SIZE], struct dm_buf *out,
 /* One line of refs/all, "heads/NAME HEX SEQUENCE TIME" (ascending by name),
  * and of refs/log, "HEX PARENT[,PARENT...]|- TIME BRANCH SUBJECT" (oldest
  * first).  Both files are hints: what they say is checked against refs and
- * commits. */
+ * commits.  The encoders end a line with a newline, the decoders take it with
+ * or without. */
 struct ref_line {
 	bool tag;
 	char name[DM_REF_NAME_MAX + 1];
@@ -68,5 +69,9 @@ int log_line_decode(struct log_line *out, const char *line, size_t size,
     struct dm_err *err) DM_MUST_CHECK;
 int log_line_encode(const struct log_line *l, struct dm_buf *out,
     struct dm_err *err) DM_MUST_CHECK;
+
+/* Set the subject: the first line of a commit's message, tabs made spaces,
+ * cut between characters. */
+void log_line_subject(struct log_line *l, const char *message, size_t size);
 
 #endif
