@@ -114,7 +114,7 @@ pack_dir_decode(struct pack_dir *out, const void *data, size_t size,
 	const uint8_t *records = (const uint8_t *)data + PACK_DIR_HEADER;
 	uint64_t plain_end = 0, stored_end = 0;
 	struct pack_object o;
-	uint32_t count;
+	uint32_t count = 0;
 
 	if (pack_dir_header_decode(&count, data, size, err) < 0)
 		return -1;

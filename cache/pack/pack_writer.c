@@ -59,31 +59,33 @@ open_file(struct pack_writer *w, struct dm_err *err)
 	return dm_fail_errno(err, "create a pack");
 }
 
-static void
-close_writer(struct pack_writer **w)
+static int
+start(struct pack_writer *w, const char *packs_dir, struct dm_err *err)
 {
-	pack_writer_close(*w);
+	w->packs = open(packs_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (w->packs < 0)
+		return dm_fail_errno(err, "open %s", packs_dir);
+	if (open_file(w, err) < 0)
+		return dm_wrap(err, "%s", packs_dir);
+	return pack_dir_encode_begin(&w->encoder, &w->dir, err);
 }
 
 int
 pack_writer_open(struct pack_writer **out, const char *packs_dir,
     struct dm_err *err)
 {
-	DM_AUTO(close_writer)
 	struct pack_writer *w = calloc(1, sizeof(*w));
 
 	if (w == NULL)
 		return dm_fail(err, DM_NOMEM, "write a pack");
+	w->packs = -1;
 	w->fd = -1;
 	w->dir = (struct dm_buf)DM_BUF(PACK_DIR_MAX + PACK_TRAILER);
-	w->packs = open(packs_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (w->packs < 0)
-		return dm_fail_errno(err, "open %s", packs_dir);
-	if (open_file(w, err) < 0)
-		return dm_wrap(err, "%s", packs_dir);
-	if (pack_dir_encode_begin(&w->encoder, &w->dir, err) < 0)
+	if (start(w, packs_dir, err) < 0) {
+		pack_writer_close(w);
 		return -1;
-	*out = dm_steal(&w);
+	}
+	*out = w;
 	return 0;
 }
 
