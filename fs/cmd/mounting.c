@@ -1,0 +1,250 @@
+/* Versions that are about to be mounted. */
+#include "fs/cmd/mounting.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cache/base/clock.h"
+#include "cache/base/err.h"
+#include "cache/cache.h"
+#include "cache/net/origin.h"
+#include "fs/cmd/pin.h"
+#include "fs/format/limits.h"
+#include "fs/source/source.h"
+#include "fs/version/version.h"
+
+enum {
+	/* How long a mount that needs nothing of its origin waits for it, to
+	 * see whether it still is the same repository. */
+	IDENTIFY_MS = 2000,
+	STATUS_MAX = 1 << 20,
+};
+
+void
+mounting_init(struct mounting *m)
+{
+	memset(m, 0, sizeof(*m));
+	m->text.max = DM_COMMIT_MAX;
+	m->spec.notify_fd = -1;
+}
+
+void
+mounting_release(struct mounting *m)
+{
+	dm_buf_release(&m->text);
+}
+
+static int
+set_cache_dir(struct mount_spec *spec, const char *given, bool quiet,
+    struct dm_err *err)
+{
+	char cwd[PATH_MAX] = "";
+	const char *why = NULL;
+
+	if (given == NULL) {
+		if (cache_dir_default(spec->cache_dir, sizeof(spec->cache_dir),
+			&why, err) < 0)
+			return -1;
+		if (why != NULL && !quiet)
+			(void)fprintf(stderr,
+			    "datamount: the cache is in %s: %s\n",
+			    spec->cache_dir, why);
+		return 0;
+	}
+	/* The daemon works in another directory. */
+	if (given[0] != '/' && getcwd(cwd, sizeof(cwd)) == NULL)
+		return dm_fail_errno(err, "find the working directory");
+	if (snprintf(spec->cache_dir, sizeof(spec->cache_dir), "%s%s%s", cwd,
+		cwd[0] != '\0' ? "/" : "",
+		given) >= (int)sizeof(spec->cache_dir))
+		return dm_fail(err, DM_INVALID, "%.100s...: path too long",
+		    given);
+	return 0;
+}
+
+int
+mounting_options(struct mounting *m, const struct cmd_args *a,
+    struct dm_err *err)
+{
+	struct mount_spec *spec = &m->spec;
+	const char *symlinks = cmd_value(a, "symlinks");
+	uint64_t seconds;
+
+	if (cmd_number(a, "timeout", false, CMD_TIMEOUT_S, &seconds, err) < 0 ||
+	    cmd_number(a, "memory", true, 0, &spec->memory, err) < 0)
+		return -1;
+	if (symlinks != NULL && strcmp(symlinks, "all") != 0)
+		return cmd_usage(err, "%s: --symlinks is all, not %s",
+		    a->cmd->name, symlinks);
+	spec->timeout_ms = seconds * 1000;
+	spec->all_symlinks = symlinks != NULL;
+	spec->allow_other = cmd_flag(a, "allow-other");
+	spec->foreground = cmd_flag(a, "foreground");
+	spec->debug = cmd_flag(a, "debug");
+	return set_cache_dir(spec, cmd_value(a, "cache"), cmd_flag(a, "quiet"),
+	    err);
+}
+
+static void
+closep(struct version **v)
+{
+	version_close(*v);
+}
+
+/* Read what the first ls needs. */
+static int
+load_root(const struct mounting *m, struct session *s, struct dm_err *err)
+{
+	struct version_options opt = { .all_symlinks = m->spec.all_symlinks };
+	DM_AUTO(closep) struct version *v = NULL;
+	struct version_node root;
+	struct version *whole;
+	uint64_t n;
+
+	if (version_open(&v, s->cache, s->repo->origin, &m->commit, &opt, err) <
+	    0)
+		return -1;
+	if (m->spec.pin.path[0] != '\0') {
+		whole = dm_steal(&v);
+		if (version_open_subtree(&v, whole, m->spec.pin.path, err) < 0)
+			return -1;
+	}
+	version_root(v, &root);
+	return version_children(v, &root, &n, NULL, err);
+}
+
+/* Is the repository that answers the one that the pin names? */
+static int
+check_identity(const struct mounting *m, struct session *s, bool cached,
+    struct dm_err *err)
+{
+	uint64_t timeout_ms = s->repo->timeout_ms;
+	struct dm_err why = { 0 };
+	int rc;
+
+	if (cached && (timeout_ms == 0 || timeout_ms > IDENTIFY_MS))
+		s->repo->timeout_ms = IDENTIFY_MS;
+	rc = repo_identify(s->repo, &why);
+	s->repo->timeout_ms = timeout_ms;
+	if (rc < 0 && cached && why.code == DM_OFFLINE)
+		return 0;
+	if (rc < 0) {
+		*err = why;
+		return -1;
+	}
+	if (memcmp(s->repo->id, m->spec.pin.repo_id, REPO_ID_SIZE) != 0)
+		return dm_fail(err, DM_INVALID,
+		    "%s is another repository than the one that was pinned "
+		    "(repository-id): was it replaced? correct the URL in the "
+		    ".source file",
+		    origin_name(s->repo->origin));
+	return 0;
+}
+
+int
+mounting_load(struct mounting *m, struct session *s, bool compare,
+    struct dm_err *err)
+{
+	struct origin_counts before, after;
+
+	origin_counts(s->repo->origin, &before);
+	dm_buf_clear(&m->text);
+	if (repo_commit(s->repo, &m->spec.pin.commit, &m->text, &m->commit,
+		err) < 0)
+		return -1;
+	m->spec.commit = m->text.data;
+	m->spec.commit_size = m->text.size;
+	if (load_root(m, s, err) < 0)
+		return dm_wrap(err, "%s", origin_name(s->repo->origin));
+	origin_counts(s->repo->origin, &after);
+	if (!compare)
+		return 0;
+	return check_identity(m, s, before.requests == after.requests, err);
+}
+
+/* A string of the status, or "". */
+static void
+take_text(const json_t *status, const char *key, char *out, size_t size)
+{
+	const char *text = json_string_value(json_object_get(status, key));
+
+	(void)snprintf(out, size, "%s", text != NULL ? text : "");
+}
+
+static uint64_t
+take_number(const json_t *status, const char *key)
+{
+	json_int_t n = json_integer_value(json_object_get(status, key));
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+static int
+decode_status(const json_t *status, struct mount_spec *spec, struct dm_err *err)
+{
+	char commit[DIGEST_HEX + 2];
+
+	take_text(status, "dir", spec->dir, sizeof(spec->dir));
+	take_text(status, "source", spec->source_path,
+	    sizeof(spec->source_path));
+	take_text(status, "cache_dir", spec->cache_dir,
+	    sizeof(spec->cache_dir));
+	take_text(status, "repository", spec->pin.repository[0],
+	    sizeof(spec->pin.repository[0]));
+	take_text(status, "path", spec->pin.path, sizeof(spec->pin.path));
+	take_text(status, "commit", commit, sizeof(commit));
+	spec->pin.nrepositories = 1;
+	spec->timeout_ms = take_number(status, "timeout_ms");
+	spec->memory = take_number(status, "memory");
+	spec->all_symlinks =
+	    json_is_true(json_object_get(status, "all_symlinks"));
+	spec->allow_other =
+	    json_is_true(json_object_get(status, "allow_other"));
+	if (!digest_parse(&spec->pin.commit, commit, strlen(commit)) ||
+	    spec->dir[0] == '\0')
+		return dm_fail(err, DM_IO, "its daemon's answer has no commit");
+	return 0;
+}
+
+int
+mounting_current(const char *dir, struct mount_spec *spec, bool *found,
+    struct dm_err *err)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(STATUS_MAX);
+	json_t *status;
+	int rc;
+
+	memset(spec, 0, sizeof(*spec));
+	spec->notify_fd = -1;
+	if (mount_status(dir, &text, found, err) < 0)
+		return -1;
+	if (!*found)
+		return 0;
+	status = json_loadb(text.data, text.size, 0, NULL);
+	if (status == NULL)
+		return dm_fail(err, DM_IO, "%s: its daemon's answer is no JSON",
+		    dir);
+	rc = decode_status(status, spec, err);
+	json_decref(status);
+	return rc < 0 ? dm_wrap(err, "%s", dir) : 0;
+}
+
+int
+mounting_switch(const struct mounting *next, const struct mounting *old,
+    bool lazy, struct dm_err *err)
+{
+	struct dm_err why = { 0 };
+
+	if (mount_unmount(old->spec.dir, lazy, err) < 0)
+		return -1;
+	if (mount_run(&next->spec, err) == 0)
+		return 0;
+	if (mount_run(&old->spec, &why) < 0)
+		return dm_wrap(err,
+		    "nothing is mounted any more (%s); the new version",
+		    why.text);
+	return dm_wrap(err, "the old version stays; the new one");
+}

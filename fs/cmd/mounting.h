@@ -1,0 +1,58 @@
+/* fs/cmd/mounting.h - from a pin to a mount, and from one mount to the next. */
+#ifndef DM_CMD_MOUNTING_H
+#define DM_CMD_MOUNTING_H
+
+#include <stdbool.h>
+
+#include "cache/base/attr.h"
+#include "cache/base/buf.h"
+#include "fs/cmd/cmd.h"
+#include "fs/format/commit.h"
+#include "fs/mount/mount.h"
+
+struct dm_err;
+
+/* A version that is about to be mounted. */
+struct mounting {
+	struct mount_spec spec; /* spec.pin has absolute repositories */
+	struct dm_buf text;     /* of the commit; spec.commit borrows it */
+	struct commit commit;   /* borrows text */
+};
+
+/* Nothing is allocated before mounting_load. */
+void mounting_init(struct mounting *m);
+void mounting_release(struct mounting *m);
+
+/* The options of a mount, from the command line. */
+int mounting_options(struct mounting *m, const struct cmd_args *a,
+    struct dm_err *err) DM_MUST_CHECK;
+#define CMD_MOUNT_OPTIONS                                                   \
+	{ "allow-other", 0, NULL, "let other users read the mount" },       \
+	    { "symlinks", 0, "all", "show symlinks that leave the mount" }, \
+	    { "memory", 0, "BYTES", "for bytes in flight at most (256M)" }, \
+	{                                                                   \
+		"foreground", 0, NULL, "stay, and log to standard error"    \
+	}
+
+/*
+ * Fetch the commit that spec.pin names, and what the first ls needs, from s or
+ * its cache, so that what is wrong with them is found before anything is
+ * changed.  With compare the repository's id must be the pin's; an origin that
+ * does not answer is then no error if the rest was cached.
+ */
+int mounting_load(struct mounting *m, struct session *s, bool compare,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* What a running mount shows and how.  spec->commit is NULL. */
+int mounting_current(const char *dir, struct mount_spec *spec, bool *found,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/*
+ * Replace the mount of old by that of next, at the same place.  If old is in
+ * use and lazy is false, or next cannot be mounted, old stays or comes back.
+ * Both are loaded.
+ */
+int mounting_switch(const struct mounting *next, const struct mounting *old,
+    bool lazy, struct dm_err *err) DM_MUST_CHECK;
+
+#endif
