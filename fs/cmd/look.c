@@ -7,6 +7,7 @@
 
 #include "cache/base/err.h"
 #include "cache/base/hex.h"
+#include "fs/format/text.h"
 
 enum { BATCH = 64 };
 
@@ -199,41 +200,11 @@ look_kind(enum tree_kind kind)
 	return "?";
 }
 
-/* Length of the UTF-8 character at s, or 0: not one, or a control. */
-static size_t
-utf8_len(const unsigned char *s, size_t size)
-{
-	size_t n, i;
-	unsigned c;
-
-	if (s[0] < 0x80)
-		return s[0] >= 0x20 && s[0] != 0x7f;
-	n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-	if (s[0] < 0xc2 || s[0] > 0xf4 || n > size)
-		return 0;
-	c = s[0] & (0x7fU >> n);
-	for (i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	if (c < 0xa0 || (n == 3 && c < 0x800) || (n == 4 && c < 0x10000) ||
-	    (c >= 0xd800 && c < 0xe000) || c > 0x10ffff)
-		return 0;
-	return n;
-}
-
 static bool
-is_plain(const unsigned char *s, size_t size)
+is_plain(const char *name, size_t size)
 {
-	size_t n;
-
-	for (; size > 0; s += n, size -= n) {
-		n = utf8_len(s, size);
-		if (n == 0 || *s == '"' || *s == '\\')
-			return false;
-	}
-	return true;
+	return text_is_clean((struct text){ name, size }, false) &&
+	    memchr(name, '"', size) == NULL && memchr(name, '\\', size) == NULL;
 }
 
 void
@@ -244,7 +215,7 @@ look_print_name(const char *name, size_t size)
 	const unsigned char *s = (const unsigned char *)name;
 	const char *code;
 
-	if (is_plain(s, size)) {
+	if (is_plain(name, size)) {
 		(void)fwrite(name, 1, size, stdout);
 		return;
 	}

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "cache/base/err.h"
+#include "fs/format/tree_layout.h"
 #include "fs/version/chunked.h"
 #include "fs/version/page.h"
 
@@ -143,16 +144,6 @@ version_root(const struct version *v, struct version_node *out)
 	*out = v->root;
 }
 
-static int
-compare_names(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-	int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
-
-	if (order == 0 && a_len != b_len)
-		order = a_len < b_len ? -1 : 1;
-	return order;
-}
-
 static void
 name_at(const struct tree *t, uint32_t i, const char **name, size_t *name_len)
 {
@@ -182,12 +173,14 @@ names_fit(const struct tree *t, const struct claim *c)
 		if (t->count == 0)
 			return false;
 		name_at(t, 0, &name, &name_len);
-		if (compare_names(name, name_len, c->first, c->first_len) != 0)
+		if (tree_name_compare(name, name_len, c->first, c->first_len) !=
+		    0)
 			return false;
 	}
 	if (c->after_len > 0) {
 		name_at(t, t->count - 1, &name, &name_len);
-		if (compare_names(name, name_len, c->after, c->after_len) >= 0)
+		if (tree_name_compare(name, name_len, c->after, c->after_len) >=
+		    0)
 			return false;
 	}
 	return true;
