@@ -6,38 +6,37 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
+#include <inttypes.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cache/base/err.h"
 #include "cache/base/io.h"
 #include "cache/net/net.h"
 #include "cache/net/transfer.h"
 
-enum { BLOCK_SIZE = 256 * 1024 };
+enum { BLOCK_SIZE = 64 * 1024 }; /* on the stack */
 
 static int
 open_file(const struct transfer *t, struct dm_err *err)
 {
 	static const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	DM_AUTO(dm_closep) int root = -1;
-	DM_AUTO(dm_closep) int fd = -1;
 	struct stat st;
-	int out;
+	int fd;
 
 	root = open(t->origin->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return dm_fail_errno(err, "open %s", t->origin->folder);
 	fd = openat(root, t->get.path, flags);
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0)
 		return dm_fail_errno(err, "open %s/%s", t->origin->folder,
 		    t->get.path);
-	if (!S_ISREG(st.st_mode))
-		return dm_fail(err, DM_CORRUPT, "%s/%s: not a regular file",
-		    t->origin->folder, t->get.path);
-	out = fd;
-	fd = -1;
-	return out;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		return fd;
+	(void)close(fd);
+	return dm_fail(err, DM_CORRUPT, "%s/%s: not a regular file",
+	    t->origin->folder, t->get.path);
 }
 
 /* How many bytes to read next; for a whole file one more than it may have, to
@@ -60,28 +59,26 @@ check_block(const struct transfer *t, size_t got, size_t asked,
 	uint64_t received = t->received + got;
 
 	if (t->get.size == ORIGIN_WHOLE && received > t->get.limit)
-		return dm_fail(err, DM_CORRUPT, "%s/%s: larger than %llu bytes",
-		    t->origin->folder, t->get.path,
-		    (unsigned long long)t->get.limit);
+		return dm_fail(err, DM_CORRUPT,
+		    "%s/%s: larger than %" PRIu64 " bytes", t->origin->folder,
+		    t->get.path, t->get.limit);
 	if (t->get.size != ORIGIN_WHOLE && got < asked)
 		return dm_fail(err, DM_CORRUPT,
-		    "%s/%s: ends at byte %llu of %llu", t->origin->folder,
-		    t->get.path, (unsigned long long)(t->get.off + received),
-		    (unsigned long long)(t->get.off + t->get.size));
+		    "%s/%s: ends at byte %" PRIu64 " of %" PRIu64,
+		    t->origin->folder, t->get.path, t->get.off + received,
+		    t->get.off + t->get.size);
 	return 0;
 }
 
 int
 folder_read(struct net *net, struct transfer *t, struct dm_err *err)
 {
-	DM_AUTO(dm_freep) char *block = malloc(BLOCK_SIZE);
 	DM_AUTO(dm_closep) int fd = open_file(t, err);
+	char block[BLOCK_SIZE];
 	size_t asked;
 
 	if (fd < 0)
 		return -1;
-	if (block == NULL)
-		return dm_fail(err, DM_NOMEM, "read block");
 	atomic_fetch_add_explicit(&t->origin->requests, 1,
 	    memory_order_relaxed);
 	while ((asked = next_size(&t->get, t->received)) > 0) {

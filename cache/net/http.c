@@ -28,6 +28,7 @@
 
 enum {
 	MAX_REDIRECTS = 3,
+	MAX_REQUEST_URL = 5 * URL_MAX, /* root, query, encoded path */
 	RECEIVE_SIZE = 128 * 1024,
 	MAX_REFUSAL_BODY = 64 * 1024, /* read so that the connection lives */
 };
@@ -180,6 +181,7 @@ on_body(char *data, size_t one, size_t size, void *arg)
 
 /* The connection is there, the request is about to be sent. */
 static int
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is curl's */
 on_send(void *arg, char *ip, char *local_ip, int port, int local_port)
 {
 	struct transfer *t = arg;
@@ -220,7 +222,7 @@ on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
 static int
 make_url(struct transfer *t, struct dm_err *err)
 {
-	struct dm_buf url = DM_BUF(5 * URL_MAX);
+	struct dm_buf url = DM_BUF(MAX_REQUEST_URL);
 	char unique[24];
 	bool is_unique = t->get.fresh == ORIGIN_UNIQUE;
 

@@ -16,12 +16,6 @@
 #include "cache/net/transfer.h"
 #include "cache/net/url.h"
 
-static void
-closep(struct origin **o)
-{
-	origin_close(*o);
-}
-
 /* Make path absolute: the process may change its directory later. */
 static int
 open_folder(struct origin *o, const char *path, struct dm_err *err)
@@ -48,7 +42,7 @@ open_folder(struct origin *o, const char *path, struct dm_err *err)
 }
 
 static int
-open_url(struct origin *o, const char *url, struct dm_err *err)
+set_url(struct origin *o, const char *url, struct dm_err *err)
 {
 	char path[PATH_MAX];
 
@@ -61,21 +55,27 @@ open_url(struct origin *o, const char *url, struct dm_err *err)
 	return open_folder(o, path, err);
 }
 
+static int
+set_name(struct origin *o, struct dm_err *err)
+{
+	o->name = strdup(o->folder != NULL ? o->folder : o->url.root);
+	return o->name != NULL ? 0 : dm_fail(err, DM_NOMEM, "origin");
+}
+
 int
 origin_open(struct origin **out, struct net *net, const char *url,
     struct dm_err *err)
 {
-	DM_AUTO(closep) struct origin *o = calloc(1, sizeof(*o));
+	struct origin *o = calloc(1, sizeof(*o));
 
 	if (o == NULL)
 		return dm_fail(err, DM_NOMEM, "origin");
 	o->net = net;
-	if (open_url(o, url, err) < 0)
+	if (set_url(o, url, err) < 0 || set_name(o, err) < 0) {
+		origin_close(o);
 		return -1;
-	o->name = strdup(o->folder != NULL ? o->folder : o->url.root);
-	if (o->name == NULL)
-		return dm_fail(err, DM_NOMEM, "origin");
-	*out = dm_steal(&o);
+	}
+	*out = o;
 	return 0;
 }
 
