@@ -44,7 +44,7 @@ DM_LDFLAGS += $(SAN)
 LIB_SRC  := $(filter-out fs/cmd/%,$(wildcard cache/*.c cache/*/*.c fs/*.c fs/*/*.c))
 CMD_SRC  := $(wildcard fs/cmd/*.c)
 CMD_MAIN := fs/cmd/main.c $(wildcard fs/cmd/cmd_*.c)
-AID_SRC  := $(wildcard tests/lib/*.c)
+AID_SRC  := $(filter-out %_main.c,$(wildcard tests/lib/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/*.c))
 FUZZ     := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
 MAN      := $(wildcard man/*.[1-9])
@@ -79,13 +79,17 @@ $B/unit/%: $B/tests/unit/%.o $(call objs,$(AID_SRC)) $B/libdatamount.a
 	@mkdir -p $(@D)
 	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(DM_LDLIBS)
 
+# The server that misbehaves, for tests that are no C.
+$B/httpd: $(call objs,tests/lib/httpd_main.c $(AID_SRC)) $B/libdatamount.a
+	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DM_LDLIBS)
+
 test: unit e2e ## all tests of this VARIANT
 
 unit: $(UNIT) ## C tests only
 	CMOCKA_MESSAGE_OUTPUT=TAP prove -e '' $(UNIT)
 
-e2e: $B/datamount ## tests of the built program, mounts included
-	DATAMOUNT=$(CURDIR)/$B/datamount prove -e '' tests/e2e/*.bats
+e2e: $B/datamount $B/httpd ## tests of the built program, mounts included
+	DATAMOUNT=$(CURDIR)/$B/datamount HTTPD=$(CURDIR)/$B/httpd prove -e '' tests/e2e/*.bats
 
 check-asan: ## all tests under AddressSanitizer and UBSan
 	$(MAKE) VARIANT=asan test
