@@ -130,6 +130,8 @@ tree_entry_fault(const struct tree_entry *e)
 	bool is_file = e->kind == TREE_FILE || e->kind == TREE_EXEC;
 	bool has_object = is_file ? e->size > 0 : e->kind == TREE_DIR;
 
+	if (e->kind < TREE_FILE || e->kind > TREE_SYMLINK)
+		return "unknown kind";
 	if (digest_is_zero(&e->id) == has_object)
 		return "bad id";
 	switch (e->kind) {
