@@ -90,6 +90,10 @@ struct session {
 int session_open(struct session *s, const struct cmd_args *a, const char *repo,
     struct dm_err *err) DM_MUST_CHECK;
 void session_close(struct session *s);
+
+/* The same, for what is not given on the command line. */
+int session_open_in(struct session *s, const char *cache_dir,
+    uint64_t timeout_ms, const char *repo, struct dm_err *err) DM_MUST_CHECK;
 enum { CMD_TIMEOUT_S = 300 };
 #define CMD_SESSION_OPTIONS                                              \
 	{ "cache", 0, "DIR", "keep fetched bytes in DIR" },              \

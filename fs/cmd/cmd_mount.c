@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "cache/base/err.h"
-#include "cache/net/origin.h"
 #include "fs/cmd/commands.h"
 #include "fs/cmd/mounting.h"
 #include "fs/cmd/pin.h"
@@ -102,14 +101,6 @@ make_pin(struct source_file *pin, const struct source_name *name,
 	pin->sequence = now->sequence;
 }
 
-static int
-check_folder(const struct session *s, struct dm_err *err)
-{
-	const char *folder = origin_folder(s->repo->origin);
-
-	return folder != NULL ? pin_check_owner(folder, err) : 0;
-}
-
 /* Find and load what REPO[@REF][:PATH] means now. */
 static int
 resolve_name(struct plan *p, const struct source_name *name, struct session *s,
@@ -117,7 +108,7 @@ resolve_name(struct plan *p, const struct source_name *name, struct session *s,
 {
 	struct resolved now;
 
-	if (check_folder(s, err) < 0)
+	if (mounting_check_folder(s, err) < 0)
 		return -1;
 	/* A full id needs no answer, and a pin of it was checked before. */
 	if (repo_resolve(s->repo, name->ref, &now, err) < 0)
@@ -156,8 +147,6 @@ static int
 load_pin(struct plan *p, struct dm_err *err)
 {
 	struct source_file *pin = &p->m.spec.pin;
-	struct session s;
-	int rc;
 
 	if (pin_read(p->place.source, &p->old, &p->pinned, err) < 0)
 		return -1;
@@ -172,14 +161,11 @@ load_pin(struct plan *p, struct dm_err *err)
 		    "REPO[@REF] %s` makes it",
 		    p->place.source, p->shown);
 	*pin = p->old;
-	if (pin_absolute(p->place.source, pin, err) < 0 ||
-	    session_open(&s, &p->args, pin->repository[0], err) < 0)
+	if (pin_absolute(p->place.source, pin, err) < 0)
 		return -1;
-	rc = check_folder(&s, err);
-	if (rc == 0)
-		rc = mounting_load(&p->m, &s, true, err);
-	session_close(&s);
-	return rc < 0 ? dm_wrap(err, "%s", source_name(p)) : 0;
+	if (mounting_fetch(&p->m, true, err) < 0)
+		return dm_wrap(err, "%s", source_name(p));
+	return 0;
 }
 
 /* Write the pin, unless it is there.  Outside of Git nobody waits for it. */

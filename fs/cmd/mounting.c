@@ -165,6 +165,30 @@ mounting_load(struct mounting *m, struct session *s, bool compare,
 	return check_identity(m, s, before.requests == after.requests, err);
 }
 
+int
+mounting_check_folder(const struct session *s, struct dm_err *err)
+{
+	const char *folder = origin_folder(s->repo->origin);
+
+	return folder != NULL ? pin_check_owner(folder, err) : 0;
+}
+
+int
+mounting_fetch(struct mounting *m, bool compare, struct dm_err *err)
+{
+	struct session s;
+	int rc;
+
+	if (session_open_in(&s, m->spec.cache_dir, m->spec.timeout_ms,
+		m->spec.pin.repository[0], err) < 0)
+		return -1;
+	rc = mounting_check_folder(&s, err);
+	if (rc == 0)
+		rc = mounting_load(m, &s, compare, err);
+	session_close(&s);
+	return rc;
+}
+
 /* A string of the status, or "". */
 static void
 take_text(const json_t *status, const char *key, char *out, size_t size)

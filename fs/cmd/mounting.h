@@ -43,6 +43,14 @@ int mounting_options(struct mounting *m, const struct cmd_args *a,
 int mounting_load(struct mounting *m, struct session *s, bool compare,
     struct dm_err *err) DM_MUST_CHECK;
 
+/* The same, in a session of its own. */
+int mounting_fetch(struct mounting *m, bool compare,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* DM_DENIED if the repository is a folder that another user owns. */
+int mounting_check_folder(const struct session *s,
+    struct dm_err *err) DM_MUST_CHECK;
+
 /* What a running mount shows and how.  spec->commit is NULL. */
 int mounting_current(const char *dir, struct mount_spec *spec, bool *found,
     struct dm_err *err) DM_MUST_CHECK;

@@ -6,24 +6,32 @@
 #include "fs/source/source.h"
 
 int
-session_open(struct session *s, const struct cmd_args *a, const char *repo,
-    struct dm_err *err)
+session_open_in(struct session *s, const char *cache_dir, uint64_t timeout_ms,
+    const char *repo, struct dm_err *err)
 {
-	struct cache_options opt = { .dir = cmd_value(a, "cache") };
-	uint64_t seconds;
+	struct cache_options opt = { .dir = cache_dir,
+		.timeout_ms = timeout_ms };
 
 	*s = (struct session){ 0 };
-	if (cmd_number(a, "timeout", false, CMD_TIMEOUT_S, &seconds, err) < 0)
-		return -1;
-	opt.timeout_ms = seconds * 1000;
 	if (net_open(&s->net, NULL, err) < 0 ||
 	    cache_open(&s->cache, &opt, err) < 0 ||
-	    repo_open(&s->repo, s->net, s->cache, repo, opt.timeout_ms, err) <
-		0) {
+	    repo_open(&s->repo, s->net, s->cache, repo, timeout_ms, err) < 0) {
 		session_close(s);
 		return -1;
 	}
 	return 0;
+}
+
+int
+session_open(struct session *s, const struct cmd_args *a, const char *repo,
+    struct dm_err *err)
+{
+	uint64_t seconds;
+
+	if (cmd_number(a, "timeout", false, CMD_TIMEOUT_S, &seconds, err) < 0)
+		return -1;
+	return session_open_in(s, cmd_value(a, "cache"), seconds * 1000, repo,
+	    err);
 }
 
 void
