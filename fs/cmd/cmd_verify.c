@@ -1,0 +1,381 @@
+/*
+ * datamount verify: read every byte of a version from its repository.
+ *
+ * What the local cache holds was right when it came, and would hide what has
+ * happened to the repository since; so the bytes go through a cache that is
+ * empty at first, is emptied now and then, and is removed at the end.
+ */
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cache/base/digest.h"
+#include "cache/base/err.h"
+#include "cache/base/io.h"
+#include "cache/base/lock.h"
+#include "cache/cache.h"
+#include "fs/cmd/commands.h"
+#include "fs/cmd/crew.h"
+#include "fs/cmd/look.h"
+
+enum {
+	READ_BYTES = 1 << 20,
+	READ_THREADS = 8,
+	KEEP_BYTES = 512 << 20, /* in the temporary cache, about */
+};
+
+struct check {
+	/* immutable while the crew works */
+	struct version *version;
+	const char *temp; /* the cache to be emptied, or NULL */
+	bool raw;
+
+	/* atomic */
+	uint64_t files, objects, bytes, unkept;
+
+	/* guarded by mu, as is stdout */
+	struct dm_mutex mu;
+	uint64_t damaged;
+
+	/* of the thread that walks */
+	uint64_t dirs, total_bytes;
+	struct crew *crew;
+	struct progress *progress;
+	struct dm_buf path;
+};
+
+/* One file to be read. */
+struct reading {
+	struct check *check;
+	struct version_node node;
+	size_t path_size;
+	char path[];
+};
+
+static volatile sig_atomic_t stopping;
+
+static void
+on_signal(int signal)
+{
+	(void)signal;
+	stopping = 1;
+}
+
+/* The temporary cache is to be removed: a signal ends the work, not the
+ * process. */
+static void
+catch_signals(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	(void)sigaction(SIGINT, &sa, NULL);
+	(void)sigaction(SIGTERM, &sa, NULL);
+	(void)sigaction(SIGHUP, &sa, NULL);
+}
+
+static bool
+is_damage(const struct dm_err *err)
+{
+	return err->code == DM_CORRUPT || err->code == DM_NOTFOUND;
+}
+
+static void
+report(struct check *c, const char *path, size_t size, const struct dm_err *err)
+{
+	dm_lock(&c->mu);
+	c->damaged++;
+	if (c->raw) {
+		(void)fwrite(path, 1, size, stdout);
+		(void)putchar('\0');
+	} else {
+		look_print_name(path, size);
+		(void)fputs(": ", stdout);
+		(void)fputs(err->text, stdout);
+		(void)putchar('\n');
+	}
+	(void)fflush(stdout); /* main looks at stdout */
+	dm_unlock(&c->mu);
+}
+
+/* Empty the temporary cache when enough went through it. */
+static void
+drop_cached(struct check *c, uint64_t bytes)
+{
+	struct cache_usage freed;
+	struct dm_err ignored = { 0 };
+	uint64_t unkept;
+
+	if (c->temp == NULL)
+		return;
+	unkept = __atomic_add_fetch(&c->unkept, bytes, __ATOMIC_RELAXED);
+	if (unkept < KEEP_BYTES || unkept - bytes >= KEEP_BYTES)
+		return;
+	__atomic_store_n(&c->unkept, 0, __ATOMIC_RELAXED);
+	/* If it cannot be emptied it grows, and a full disk is no error. */
+	if (cache_clear(c->temp, &freed, &ignored) < 0)
+		return;
+}
+
+static int
+read_all(struct check *c, const struct version_node *node, char *buf,
+    struct digest_hasher *h, struct dm_err *err)
+{
+	uint64_t off;
+	size_t n;
+
+	for (off = 0; off < node->size; off += n) {
+		if (stopping)
+			return dm_fail(err, DM_CANCELLED, "interrupted");
+		if (version_read(c->version, node, buf, READ_BYTES, off, &n,
+			NULL, err) < 0)
+			return -1;
+		digest_hasher_add(h, buf, n);
+		__atomic_add_fetch(&c->bytes, n, __ATOMIC_RELAXED);
+		drop_cached(c, n);
+	}
+	return 0;
+}
+
+/* Every chunk is checked as it is read; of the whole file, the digest. */
+static int
+read_file(struct check *c, const struct version_node *node, char *buf,
+    struct digest_hasher *h, struct dm_err *err)
+{
+	struct digest want, is;
+	uint64_t chunks, cached;
+	int rc = read_all(c, node, buf, h, err);
+
+	digest_hasher_get(h, &is);
+	if (rc < 0 || version_digest(c->version, node, &want, NULL, err) < 0 ||
+	    version_file_state(c->version, node, &chunks, &cached, NULL, err) <
+		0)
+		return -1;
+	if (!digest_equal(&want, &is))
+		return dm_fail(err, DM_CORRUPT,
+		    "its chunks are right, but the file's digest is another");
+	__atomic_add_fetch(&c->files, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&c->objects, chunks, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static int
+do_reading(void *job, struct dm_err *err)
+{
+	struct reading *r = job;
+	struct digest_hasher *h = digest_hasher_new();
+	char *buf = malloc(READ_BYTES);
+	int rc = -1;
+
+	if (buf == NULL)
+		(void)dm_fail(err, DM_NOMEM, "read a file");
+	else
+		rc = read_file(r->check, &r->node, buf, h, err);
+	free(buf);
+	digest_hasher_free(h);
+	if (rc == 0)
+		return 0;
+	if (!is_damage(err))
+		return dm_wrap(err, "%s", r->path);
+	report(r->check, r->path, r->path_size, err);
+	return 0;
+}
+
+static int
+add_reading(struct check *c, const struct version_node *node,
+    struct dm_err *err)
+{
+	struct reading *r = calloc(1, sizeof(*r) + c->path.size + 1);
+
+	if (r == NULL)
+		return dm_fail(err, DM_NOMEM, "read a file");
+	r->check = c;
+	r->node = *node;
+	r->path_size = c->path.size;
+	memcpy(r->path, c->path.data, c->path.size);
+	progress_update(c->progress,
+	    __atomic_load_n(&c->files, __ATOMIC_RELAXED),
+	    __atomic_load_n(&c->bytes, __ATOMIC_RELAXED), c->total_bytes);
+	return crew_add(c->crew, r, err);
+}
+
+static int check_dir(struct check *c, const struct version_node *dir,
+    struct dm_err *err);
+
+/* NOLINTNEXTLINE(misc-no-recursion) */
+static int
+check_entry(struct check *c, const struct look_entry *e, struct dm_err *err)
+{
+	size_t size = c->path.size;
+	char target[DM_TARGET_MAX + 1];
+	int rc = look_path_push(&c->path, e->name, e->name_len, err);
+
+	if (rc == 0 && e->node.kind == TREE_DIR)
+		rc = check_dir(c, &e->node, err);
+	else if (rc == 0 && e->node.kind == TREE_SYMLINK)
+		rc = version_readlink(c->version, &e->node, target, NULL, err);
+	else if (rc == 0)
+		rc = add_reading(c, &e->node, err);
+	look_path_pop(&c->path, size);
+	return rc;
+}
+
+/* A directory that cannot be read is damage, and its neighbours are looked at
+ * all the same. */
+/* NOLINTNEXTLINE(misc-no-recursion) */
+static int
+check_dir(struct check *c, const struct version_node *dir, struct dm_err *err)
+{
+	struct look_entry *e;
+	struct look_dir d;
+	int rc;
+
+	c->dirs++;
+	look_dir_init(&d, c->version, dir);
+	while ((rc = look_dir_next(&d, &e, err)) == 0 && e != NULL) {
+		if (stopping)
+			rc = dm_fail(err, DM_CANCELLED, "interrupted");
+		else
+			rc = check_entry(c, e, err);
+		if (rc < 0)
+			break;
+	}
+	look_dir_release(&d);
+	/* Entries report their own damage: this is the directory's. */
+	if (rc < 0 && is_damage(err)) {
+		report(c, c->path.size > 0 ? c->path.data : "/",
+		    c->path.size > 0 ? c->path.size : 1, err);
+		rc = 0;
+	}
+	return rc;
+}
+
+static int
+check_tree(struct check *c, struct dm_err *err)
+{
+	struct version_node root;
+	struct dm_err late = { 0 };
+	int rc;
+
+	version_root(c->version, &root);
+	c->total_bytes = root.size;
+	if (crew_open(&c->crew, READ_THREADS, do_reading, free, err) < 0)
+		return -1;
+	rc = check_dir(c, &root, err);
+	if (crew_close(c->crew, rc < 0, &late) < 0 && rc == 0) {
+		*err = late;
+		rc = -1;
+	}
+	return rc;
+}
+
+static int
+verify(struct look_name *l, const struct cmd_args *a, const char *temp,
+    struct dm_err *err)
+{
+	struct check c = { .version = l->look.version,
+		.temp = temp,
+		.raw = cmd_flag(a, "null"),
+		.path = DM_BUF(DM_PATH_MAX) };
+	bool quiet = cmd_flag(a, "quiet");
+	char bytes[CMD_BYTES_TEXT];
+	int rc;
+
+	dm_mutex_init(&c.mu, DM_RANK_REPORT);
+	c.progress = progress_new("verify", quiet);
+	rc = check_tree(&c, err);
+	progress_free(c.progress);
+	dm_buf_release(&c.path);
+	dm_mutex_destroy(&c.mu);
+	if (rc < 0)
+		return -1;
+	if (!quiet)
+		(void)fprintf(stderr,
+		    "read %llu files, %llu directories: %llu objects, %s; "
+		    "%llu damaged\n",
+		    (unsigned long long)c.files, (unsigned long long)c.dirs,
+		    (unsigned long long)c.objects, cmd_bytes(bytes, c.bytes),
+		    (unsigned long long)c.damaged);
+	return c.damaged > 0 ? CMD_DAMAGE : CMD_DONE;
+}
+
+/* ---- the temporary cache ---- */
+
+static int
+remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	(void)remove(path); /* what stays is seen at the top */
+	return 0;
+}
+
+static const struct cmd_option *
+cache_option(const struct cmd *cmd)
+{
+	const struct cmd_option *o = cmd->options;
+
+	while (strcmp(o->name, "cache") != 0)
+		o++;
+	return o;
+}
+
+static int
+make_temp(char out[64], struct dm_err *err)
+{
+	(void)snprintf(out, 64, "/var/tmp/datamount-verify-XXXXXX");
+	if (mkdtemp(out) == NULL)
+		return dm_fail_errno(err, "create a directory in /var/tmp");
+	return 0;
+}
+
+static int
+run_verify(int argc, char **argv, struct dm_err *err)
+{
+	struct look_name l;
+	struct cmd_args a, b;
+	char temp[64] = "";
+	int rc;
+
+	if (cmd_parse(&a, &cmd_verify, argc, argv, 1, 1, err) < 0)
+		return -1;
+	catch_signals();
+	b = a;
+	if (cmd_value(&a, "cache") == NULL && !cmd_flag(&a, "cached")) {
+		if (make_temp(temp, err) < 0)
+			return -1;
+		b.given[0].option = cache_option(a.cmd);
+		b.given[0].value = temp;
+		memcpy(b.given + 1, a.given,
+		    sizeof(a.given) - sizeof(a.given[0]));
+		b.ngiven = a.ngiven + 1;
+	}
+	rc = look_name_open(&l, &b, a.operands[0], err);
+	if (rc == 0) {
+		rc = verify(&l, &a, temp[0] != '\0' ? temp : NULL, err);
+		look_name_close(&l);
+	}
+	if (temp[0] != '\0')
+		(void)nftw(temp, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return rc;
+}
+
+static const struct cmd_option options[] = {
+	{ "cached", 0, NULL,
+	    "take what the local cache has from there, not the repository" },
+	{ "null", 'z', NULL, "only paths, as they are, each ended by a NUL" },
+	CMD_SESSION_OPTIONS,
+	{ 0 },
+};
+
+const struct cmd cmd_verify = {
+	.name = "verify",
+	.args = "REPO@REF",
+	.help = "read every byte of a version, and name what is damaged",
+	.options = options,
+	.run = run_verify,
+};
