@@ -102,8 +102,12 @@ http_error_curl(CURL *easy, CURLcode result, const char *detail,
 		    " check SSL_CERT_FILE",
 		    detail);
 		return false;
+	case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is no HTTP/1 */
+	case CURLE_WEIRD_SERVER_REPLY:
+		(void)dm_fail(err, DM_CORRUPT,
+		    "the answer is no HTTP (is this a web server?)");
+		return true;
 	case CURLE_URL_MALFORMAT:
-	case CURLE_UNSUPPORTED_PROTOCOL:
 		(void)dm_fail(err, DM_INVALID, "%s", detail);
 		return false;
 	case CURLE_OUT_OF_MEMORY:

@@ -31,6 +31,7 @@ struct dm_err;
  *	retry-after=T	this header ("_" stands for a space)
  *	header=N:V	this header too ("_" stands for a space); one a rule
  *	redirect=URL	302 to URL
+ *	raw=TEXT	this line instead of HTTP, then close
  *	html		200 with an HTML page
  *	norange		200 and the whole file to a range
  *	shift=N		206 with a range that lies N bytes further on

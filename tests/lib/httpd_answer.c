@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "cache/base/io.h"
@@ -144,6 +145,8 @@ decide(struct answer *a, int root_fd)
 		set_text(a, 200, html_page);
 	else
 		set_file(a, root_fd);
+	if (a->status == 204 || a->status == 304)
+		a->size = 0; /* these have no body */
 	a->has_length = !f->chunked && !f->endless;
 	a->is_last =
 	    a->request->is_last || f->hangup || (f->endless && !f->chunked);
@@ -191,7 +194,8 @@ send_head(struct httpd_conn *c, const struct answer *a)
 	put_line(head,
 	    "Transfer-Encoding: ", a->fault.chunked ? "chunked" : "");
 	put_line(head, "Accept-Ranges: ", a->fault.norange ? "" : "bytes");
-	put_line(head, "ETag: ", a->etag);
+	if (strncasecmp(a->fault.header, "ETag:", 5) != 0)
+		put_line(head, "ETag: ", a->etag);
 	put_line(head, "Content-Type: ",
 	    a->text != NULL ? "text/html" : "application/octet-stream");
 	put_line(head, "Retry-After: ", a->fault.retry_after);
@@ -294,6 +298,11 @@ respond(struct httpd_conn *c, struct answer *a)
 		return false;
 	if (f->delay != RULE_NEVER && !httpd_pause(c, f->delay))
 		return false;
+	if (f->raw[0] != '\0') {
+		(void)httpd_send(c, f->raw, strlen(f->raw));
+		(void)httpd_send(c, "\r\n", 2);
+		return false;
+	}
 	if (f->drop)
 		return false;
 	decide(a, c->root_fd);

@@ -20,7 +20,7 @@ static const char usage[] =
     "RULE is GLOB WHICH FAULT..., for instance: '/packs/* 1-2 status=503'\n"
     "WHICH: * | N | N-M | N-\n"
     "FAULT: barrier=NAME delay=MS drop status=N body=TEXT retry-after=T\n"
-    "       header=NAME:VALUE redirect=URL html norange shift=N short=N\n"
+    "       header=NAME:VALUE redirect=URL raw=TEXT html norange shift=N short=N\n"
     "       flip=N tail=N chunked endless truncate=N reset=N stall=N\n"
     "       drip=BYTES_A_SECOND hangup\n"
     "\n"

@@ -24,6 +24,7 @@ static const struct field {
 	{ "retry-after", TEXT, offsetof(struct httpd_fault, retry_after) },
 	{ "header", TEXT, offsetof(struct httpd_fault, header) },
 	{ "redirect", TEXT, offsetof(struct httpd_fault, redirect) },
+	{ "raw", TEXT, offsetof(struct httpd_fault, raw) },
 	{ "html", FLAG, offsetof(struct httpd_fault, html) },
 	{ "norange", FLAG, offsetof(struct httpd_fault, norange) },
 	{ "shift", NUMBER, offsetof(struct httpd_fault, shift) },
