@@ -4,8 +4,9 @@ PREFIX   ?= /usr/local
 BINDIR   ?= $(PREFIX)/bin
 MANDIR   ?= $(PREFIX)/share/man
 DESTDIR  ?=
-VARIANT  ?= release#     release, asan or tsan
+VARIANT  ?= release#     release, asan, tsan or coverage
 FUZZ_SECONDS ?= 30
+JOBS     ?= 2#           test files that run at once
 
 PKG_CONFIG ?= pkg-config
 CLANG   ?= clang
@@ -15,14 +16,14 @@ B       := build/$(VARIANT)
 # CFLAGS and LDFLAGS belong to whoever runs make; ours are in DM_*.
 CFLAGS  ?= -O2 -g
 DM_CPPFLAGS := -I. -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -D_FILE_OFFSET_BITS=64 \
-	-DDATAMOUNT_VERSION='"$(VERSION)"' $(shell $(PKG_CONFIG) --cflags $(PKGS))
+	-DDATAMOUNT_VERSION='"$(VERSION)"' $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 DM_CFLAGS := -std=gnu11 -pthread -fno-common -fvisibility=hidden \
 	-Wall -Wextra -Wshadow -Wundef -Wvla -Wformat=2 -Wconversion \
 	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
 	-Wwrite-strings -Wpointer-arith -Wcast-qual -Wswitch-enum \
 	-Wimplicit-fallthrough -Wnull-dereference
 DM_LDFLAGS := -pthread
-DM_LDLIBS := $(shell $(PKG_CONFIG) --libs $(PKGS))
+DM_LDLIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 ifdef WERROR
 DM_CFLAGS += -Werror
 endif
@@ -35,8 +36,10 @@ else ifeq ($(VARIANT),asan)
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
 else ifeq ($(VARIANT),tsan)
 SAN := -fsanitize=thread
+else ifeq ($(VARIANT),coverage)
+SAN := --coverage -fprofile-update=atomic -O0
 else
-$(error VARIANT is release, asan or tsan, not $(VARIANT))
+$(error VARIANT is release, asan, tsan or coverage, not $(VARIANT))
 endif
 DM_CFLAGS += $(SAN) -fno-omit-frame-pointer
 DM_LDFLAGS += $(SAN)
@@ -47,6 +50,10 @@ CMD_MAIN := fs/cmd/main.c $(wildcard fs/cmd/cmd_*.c)
 AID_SRC  := $(filter-out %_main.c,$(wildcard tests/lib/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/*.c))
 FUZZ     := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
+FUZZ_FLAGS := -g -O1 -std=gnu11 -pthread -fsanitize=address,undefined
+AIDS     := $B/httpd
+E2E      := $(sort $(wildcard tests/e2e/*.bats))
+SCRIPTS  := $(wildcard scripts/* tests/e2e/*) .ci/run
 MAN      := $(wildcard man/*.[1-9])
 OURS      = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find . -name '*.[ch]')
 objs      = $(patsubst %.c,$B/%.o,$(1))
@@ -83,13 +90,31 @@ $B/unit/%: $B/tests/unit/%.o $(call objs,$(AID_SRC)) $B/libdatamount.a
 $B/httpd: $(call objs,tests/lib/httpd_main.c $(AID_SRC)) $B/libdatamount.a
 	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DM_LDLIBS)
 
-test: unit e2e ## all tests of this VARIANT
+# Both run, whatever the first one says; then the whole is what they say.
+test: ## install what is missing, then run all tests of this VARIANT
+	@scripts/install-deps test
+	@status=0; \
+	$(MAKE) --no-print-directory unit || status=1; \
+	DM_REQUIRE_FUSE=1 $(MAKE) --no-print-directory e2e || status=1; \
+	[ $$status = 0 ] && echo 'All tests passed.' || echo 'TESTS FAILED.'; \
+	exit $$status
+
+# Sanitizers of daemons report into files: a test may not see them fail.
+REPORTS  := $(CURDIR)/$B/reports
+SAN_ENV  := ASAN_OPTIONS=log_path=$(REPORTS)/asan \
+	UBSAN_OPTIONS=print_stacktrace=1:log_path=$(REPORTS)/ubsan \
+	TSAN_OPTIONS=second_deadlock_stack=1:log_path=$(REPORTS)/tsan
+with_reports = @rm -rf $(REPORTS) && mkdir -p -m 1777 $(REPORTS); \
+	$(SAN_ENV) $(1); status=$$?; \
+	if [ -n "$$(ls $(REPORTS))" ]; then cat $(REPORTS)/*; status=1; fi; \
+	exit $$status
 
 unit: $(UNIT) ## C tests only
-	CMOCKA_MESSAGE_OUTPUT=TAP prove -e '' $(UNIT)
+	$(call with_reports,CMOCKA_MESSAGE_OUTPUT=TAP prove -j $(JOBS) -e '' $(UNIT))
 
-e2e: $B/datamount $B/httpd ## tests of the built program, mounts included
-	DATAMOUNT=$(CURDIR)/$B/datamount HTTPD=$(CURDIR)/$B/httpd prove -e '' tests/e2e/*.bats
+e2e: $B/datamount $(AIDS) ## tests of the built program, mounts included
+	$(call with_reports,DATAMOUNT=$(CURDIR)/$B/datamount \
+		prove -j $(JOBS) --timer -e 'bats --tap' $(E2E))
 
 check-asan: ## all tests under AddressSanitizer and UBSan
 	$(MAKE) VARIANT=asan test
@@ -97,27 +122,45 @@ check-asan: ## all tests under AddressSanitizer and UBSan
 check-tsan: ## all tests under ThreadSanitizer
 	$(MAKE) VARIANT=tsan test
 
+coverage: ## which lines the tests run
+	scripts/install-deps coverage
+	$(MAKE) VARIANT=coverage CFLAGS=-g test
+	gcovr -r . --object-directory build/coverage -e tests -s -o build/coverage.txt
+
 tidy: ## formatting, layering, static analysis, shell and manual pages
 	clang-format --dry-run --Werror $(OURS)
 	scripts/check-layers
 	scripts/check-words
-	clang-tidy --quiet $(LIB_SRC) $(CMD_SRC) -- -std=gnu11 $(DM_CPPFLAGS)
-	$(CLANG) -fsyntax-only -std=gnu11 -Wthread-safety -Werror $(DM_CPPFLAGS) \
-		$(LIB_SRC) $(CMD_SRC)
-	shellcheck -x scripts/* tests/e2e/*.bats tests/e2e/helpers.bash
+	printf '%s\n' $(LIB_SRC) $(CMD_SRC) | FLAGS='$(subst ',,$(DM_CPPFLAGS))' \
+		xargs -P $(JOBS) -n 1 sh -c \
+		'clang-tidy --quiet "$$@" -- -std=gnu11 $$FLAGS 2>/dev/null' sh
+	$(CLANG) -fsyntax-only -std=gnu11 -Wall -Wextra -Wthread-safety -Werror \
+		$(DM_CPPFLAGS) $(LIB_SRC) $(CMD_SRC)
+	shellcheck -x $(SCRIPTS)
 	mandoc -Tlint -Wwarning $(MAN)
 
-build/fuzz/%: tests/fuzz/%.c $(LIB_SRC)
+build/fuzz/%.o: %.c
 	@mkdir -p $(@D)
-	$(CLANG) -g -O1 -std=gnu11 -pthread -fsanitize=fuzzer,address,undefined \
-		$(DM_CPPFLAGS) -o $@ $^ $(DM_LDLIBS)
+	$(call Q,CC)$(CLANG) $(FUZZ_FLAGS),fuzzer-no-link $(DM_CPPFLAGS) -MMD -MP -c -o $@ $<
 
+build/fuzz/libdatamount.a: $(patsubst %.c,build/fuzz/%.o,$(LIB_SRC))
+	$(call Q,AR)$(RM) $@ && $(AR) rcs $@ $^
+
+build/fuzz/%: tests/fuzz/%.c build/fuzz/libdatamount.a
+	$(call Q,LD)$(CLANG) $(FUZZ_FLAGS),fuzzer $(DM_CPPFLAGS) -o $@ $^ $(DM_LDLIBS)
+
+# What a run finds is kept in build; tests/fuzz/corpus is only read.
 fuzz: $(FUZZ) ## FUZZ_SECONDS of each fuzzer, from tests/fuzz/corpus
-	@for f in $(FUZZ); do c=tests/fuzz/corpus/$${f##*/fuzz_}; mkdir -p $$c; \
-		$$f -max_total_time=$(FUZZ_SECONDS) $$c || exit 1; done
+	@for f in $(FUZZ); do n=$${f##*/fuzz_}; c=build/fuzz/corpus/$$n; \
+		mkdir -p $$c; s=tests/fuzz/corpus/$$n; [ -d $$s ] || s=; \
+		echo "  $$n"; $$f -max_total_time=$(FUZZ_SECONDS) \
+		-artifact_prefix=build/fuzz/ -print_final_stats=1 \
+		-verbosity=0 $$c $$s || exit 1; done
 
-bench: $B/datamount ## numbers, not verdicts
-	scripts/bench $B/datamount
+demo: ## install what is needed, build, and show the main job
+	@scripts/install-deps build
+	@$(MAKE) --no-print-directory all
+	@scripts/demo $(CURDIR)/$B/datamount
 
 install: $B/datamount ## into $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(BINDIR)
@@ -136,5 +179,5 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all test unit e2e check-asan check-tsan tidy fuzz bench install uninstall clean help
+.PHONY: all test unit e2e check-asan check-tsan tidy fuzz coverage demo install uninstall clean help
 .SECONDARY:

@@ -37,7 +37,8 @@ dm_setup () {
 		'[init]' 'defaultBranch = main' '[protocol "file"]' \
 		'allow = always' '[advice]' 'detachedHead = false' \
 		>"$GIT_CONFIG_GLOBAL"
-	PATH=$(dirname "$(realpath "$DATAMOUNT")"):$PATH
+	DM_BIN=$(dirname "$(realpath "$DATAMOUNT")")
+	PATH=$DM_BIN:$PATH:/usr/sbin:/sbin
 	DM_PIDS=
 	cd "$T" || return 1
 }
@@ -176,6 +177,37 @@ python_start () {
 	rm "$fifo"
 	line=${line#* port }
 	URL=http://127.0.0.1:${line%% *}
+}
+
+# Serve a folder with tests/lib/httpd: sets URL, and CTL, the address of its
+# control.  What follows the folder are rules (httpd.h).
+httpd_start () {
+	local root=$1 rules=()
+	shift
+	for rule; do rules+=(--rule "$rule"); done
+	rm -f "$T/httpd.port"
+	mkfifo "$T/httpd.port"
+	"$DM_BIN/httpd" --log "$T/httpd.log" "${rules[@]}" "$root" \
+		>"$T/httpd.port" 3>&- 4>&- &
+	HTTPD_PID=$!
+	DM_PIDS="$DM_PIDS $!"
+	read -r port <"$T/httpd.port"
+	URL=http://127.0.0.1:$port
+	CTL=$URL/.ctl
+}
+
+# httpd_rule RULE, httpd_ctl COMMAND [ARGUMENT]
+httpd_rule () {
+	curl -sSf -d "$1" "$CTL/rule"
+}
+
+httpd_ctl () {
+	curl -sSf -d "${2-}" "$CTL/$1"
+}
+
+# How many requests matched the pattern.
+httpd_count () {
+	curl -sSf "$CTL/count?${1-*}"
 }
 
 gone () {
