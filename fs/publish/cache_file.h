@@ -1,0 +1,23 @@
+/* fs/publish/cache_file.h - where publishing keeps what it may lose. */
+#ifndef DM_PUBLISH_CACHE_FILE_H
+#define DM_PUBLISH_CACHE_FILE_H
+
+#include <limits.h>
+
+#include "cache/base/attr.h"
+
+struct dm_err;
+
+/* The path of a file in the folder publish/ of this user's cache directory,
+ * which is made if need be: PREFIX, NAME, ".sqlite".  Fails if the folder
+ * cannot be made, or others can write to it. */
+int cache_file_path(char out[PATH_MAX], const char *prefix, const char *name,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* Rename a damaged file, so that a new one can be made. */
+int cache_file_set_aside(const char *path, struct dm_err *err) DM_MUST_CHECK;
+
+/* A directory for large temporary files. */
+void cache_file_tmp_dir(char out[PATH_MAX]);
+
+#endif

@@ -1,0 +1,367 @@
+/*
+ * A folder repository: refs, commits, the publishers' lock.
+ *
+ * The order that a crash may cut anywhere: packs, commit, ref, hints.  A ref
+ * is renamed over the old one, so it is old or new; commits that no ref names
+ * are garbage that the next commit does not mind.
+ */
+#include "fs/publish/folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cache/base/buf.h"
+#include "cache/base/clock.h"
+#include "cache/base/err.h"
+#include "cache/base/hex.h"
+#include "cache/base/io.h"
+
+enum {
+	LOCK_WAIT_MS = 30000,
+	LOCK_LOOK_MS = 20,
+	REF_PATH = DM_REF_NAME_MAX + 16, /* "refs/heads/" and a name */
+	COMMIT_PATH = 16 + DIGEST_HEX,
+	DIR_MODE = 0777, /* less the umask */
+	FILE_MODE = 0666,
+};
+
+/* mkdir below the folder, and make its name last; one that exists is fine. */
+static int
+make_dir(struct folder *f, const char *path, struct dm_err *err)
+{
+	const char *slash = strrchr(path, '/');
+	char parent[REF_PATH] = ".";
+	DM_AUTO(dm_closep) int fd = -1;
+
+	if (mkdirat(f->fd, path, DIR_MODE) < 0)
+		return errno == EEXIST ?
+		    0 :
+		    dm_fail_errno(err, "mkdir %s/%s", f->path, path);
+	if (slash != NULL)
+		(void)snprintf(parent, sizeof(parent), "%.*s",
+		    (int)(slash - path), path);
+	fd = openat(f->fd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) < 0)
+		return dm_fail_errno(err, "fsync %s/%s", f->path, parent);
+	return 0;
+}
+
+/* Make every directory above path. */
+static int
+make_parents(struct folder *f, const char *path, struct dm_err *err)
+{
+	char part[REF_PATH];
+
+	for (const char *p = strchr(path, '/'); p != NULL;
+	     p = strchr(p + 1, '/')) {
+		(void)snprintf(part, sizeof(part), "%.*s", (int)(p - path),
+		    path);
+		if (make_dir(f, part, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A copy made by a tool that drops empty directories is a repository too. */
+static int
+make_skeleton(struct folder *f, struct dm_err *err)
+{
+	static const char *const dirs[] = { "refs", "refs/heads", "refs/tags",
+		"commits", "packs" };
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		if (make_dir(f, dirs[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+static int
+refuse_url(const char *path, struct dm_err *err)
+{
+	if (strstr(path, "://") != NULL)
+		return dm_fail(err, DM_INVALID,
+		    "%s is a URL: publish into a folder and serve that", path);
+	return 0;
+}
+
+/* Is there nothing in the directory? */
+static int
+check_empty(const char *path, struct dm_err *err)
+{
+	DIR *d = opendir(path);
+	const struct dirent *e;
+	int rc = 0;
+
+	if (d == NULL)
+		return dm_fail_errno(err, "open %s", path);
+	while (rc == 0 && (e = readdir(d)) != NULL)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			rc = dm_fail(err, DM_INVALID,
+			    "%s is not empty and no repository: "
+			    "name a new or empty folder",
+			    path);
+	(void)closedir(d);
+	return rc;
+}
+
+static int
+read_identity(struct folder *f, bool *found, struct dm_err *err)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(4096);
+
+	if (dm_file_read(f->fd, "datamount", &text, found, err) < 0)
+		return dm_wrap(err, "%s", f->path);
+	if (!*found)
+		return 0;
+	if (repo_file_decode(f->id, text.data == NULL ? "" : text.data,
+		text.size, err) < 0)
+		return dm_wrap(err, "%s", f->path);
+	return 0;
+}
+
+void
+folder_close(struct folder *f)
+{
+	if (f == NULL)
+		return;
+	folder_unlock(f);
+	dm_closep(&f->fd);
+	free(f->path);
+	free(f);
+}
+
+void
+folder_closep(struct folder **f)
+{
+	folder_close(*f);
+}
+
+static int
+open_dir(struct folder **out, const char *path, struct dm_err *err)
+{
+	DM_AUTO(folder_closep) struct folder *f = calloc(1, sizeof(*f));
+
+	if (f == NULL || (f->path = strdup(path)) == NULL) {
+		if (f != NULL)
+			f->fd = f->lock = -1;
+		return dm_fail(err, DM_NOMEM, "open repository");
+	}
+	f->lock = -1;
+	f->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (f->fd < 0)
+		return dm_fail_errno(err, "repository %s", path);
+	*out = dm_steal(&f);
+	return 0;
+}
+
+int
+folder_init(struct folder **out, const char *path, struct dm_err *err)
+{
+	DM_AUTO(folder_closep) struct folder *f = NULL;
+	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(4096);
+	bool found = false;
+
+	if (refuse_url(path, err) < 0 || dm_mkdirs(path, DIR_MODE, err) < 0 ||
+	    open_dir(&f, path, err) < 0 || read_identity(f, &found, err) < 0)
+		return -1;
+	if (found)
+		return dm_fail(err, DM_INVALID,
+		    "%s is a repository already: commit to it", path);
+	if (check_empty(path, err) < 0)
+		return -1;
+	if (getrandom(f->id, REPO_ID_SIZE, 0) != REPO_ID_SIZE)
+		return dm_fail_errno(err, "getrandom");
+	if (repo_file_encode(f->id, &text, err) < 0 ||
+	    dm_file_replace(f->fd, "datamount", text.data, text.size, FILE_MODE,
+		err) < 0 ||
+	    make_skeleton(f, err) < 0)
+		return dm_wrap(err, "init %s", path);
+	*out = dm_steal(&f);
+	return 0;
+}
+
+int
+folder_open(struct folder **out, const char *path, struct dm_err *err)
+{
+	DM_AUTO(folder_closep) struct folder *f = NULL;
+	bool found = false;
+
+	if (refuse_url(path, err) < 0 || open_dir(&f, path, err) < 0 ||
+	    read_identity(f, &found, err) < 0)
+		return -1;
+	if (!found)
+		return dm_fail(err, DM_NOTFOUND,
+		    "%s is no repository: make one with `datamount init %s`",
+		    path, path);
+	if (make_skeleton(f, err) < 0)
+		return -1;
+	*out = dm_steal(&f);
+	return 0;
+}
+
+static void
+pause_ms(long ms)
+{
+	struct timespec ts = { .tv_nsec = ms * 1000000 };
+
+	(void)nanosleep(&ts, NULL); /* waking early only looks early */
+}
+
+int
+folder_lock(struct folder *f, struct dm_err *err)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	uint64_t deadline = dm_deadline_ms(LOCK_WAIT_MS);
+	DM_AUTO(dm_closep) int fd = -1;
+
+	fd = openat(f->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
+	if (fd < 0)
+		return dm_fail_errno(err, "open %s/lock", f->path);
+	while (fcntl(fd, F_OFD_SETLK, &whole) < 0) {
+		if (errno != EAGAIN && errno != EACCES && errno != EINTR)
+			return dm_fail_errno(err, "lock %s/lock", f->path);
+		if (dm_now_ms() >= deadline)
+			return dm_fail(err, DM_STALE,
+			    "%s: another publisher has held the lock for"
+			    " %d s: run the command again when it is done",
+			    f->path, LOCK_WAIT_MS / 1000);
+		pause_ms(LOCK_LOOK_MS);
+	}
+	f->lock = fd;
+	fd = -1;
+	return 0;
+}
+
+void
+folder_unlock(struct folder *f)
+{
+	dm_closep(&f->lock);
+	f->lock = -1;
+}
+
+static void
+ref_path(char out[REF_PATH], bool tag, const char *name)
+{
+	(void)snprintf(out, REF_PATH, "refs/%s/%s", tag ? "tags" : "heads",
+	    name);
+}
+
+int
+folder_ref_read(struct folder *f, bool tag, const char *name, struct ref *out,
+    bool *found, struct dm_err *err)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(DM_REF_MAX);
+	char path[REF_PATH];
+	struct stat st;
+
+	if (!ref_name_valid(name, strlen(name)))
+		return dm_fail(err, DM_INVALID, "%s is no name for a %s", name,
+		    tag ? "tag" : "branch");
+	ref_path(path, tag, name);
+	*found = fstatat(f->fd, path, &st, 0) == 0 && S_ISREG(st.st_mode);
+	if (*found && dm_file_read(f->fd, path, &text, found, err) < 0)
+		return dm_wrap(err, "%s", f->path);
+	if (!*found)
+		return 0;
+	if (ref_decode(out, text.data == NULL ? "" : text.data, text.size,
+		err) < 0)
+		return dm_wrap(err, "%s/%s", f->path, path);
+	return 0;
+}
+
+int
+folder_ref_move(struct folder *f, bool tag, const char *name,
+    const struct digest *commit, struct dm_err *err)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(DM_REF_MAX);
+	struct ref ref = { 0 };
+	char path[REF_PATH];
+	bool found = false;
+
+	if (folder_ref_read(f, tag, name, &ref, &found, err) < 0)
+		return -1;
+	ref.sequence = found ? ref.sequence + 1 : 1;
+	ref.commit = *commit;
+	ref.time = (uint64_t)time(NULL);
+	ref_path(path, tag, name);
+	if (ref_encode(&ref, &text, err) < 0 ||
+	    make_parents(f, path, err) < 0 ||
+	    dm_file_replace(f->fd, path, text.data, text.size, FILE_MODE, err) <
+		0)
+		return dm_wrap(err, "%s", f->path);
+	return 0;
+}
+
+int
+folder_ref_remove(struct folder *f, bool tag, const char *name,
+    struct dm_err *err)
+{
+	DM_AUTO(dm_closep) int fd = -1;
+	char path[REF_PATH];
+
+	ref_path(path, tag, name);
+	if (unlinkat(f->fd, path, 0) < 0)
+		return dm_fail_errno(err, "remove %s/%s", f->path, path);
+	*strrchr(path, '/') = '\0';
+	fd = openat(f->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) < 0)
+		return dm_fail_errno(err, "fsync %s/%s", f->path, path);
+	return 0;
+}
+
+static void
+commit_path(char out[COMMIT_PATH], const struct digest *id)
+{
+	char hex[DIGEST_HEX + 1];
+
+	digest_hex(id, hex);
+	(void)snprintf(out, COMMIT_PATH, "commits/%.2s/%s", hex, hex);
+}
+
+int
+folder_commit_read(struct folder *f, const struct digest *id,
+    struct dm_buf *text, struct commit *out, bool *found, struct dm_err *err)
+{
+	char path[COMMIT_PATH];
+	struct digest is;
+
+	commit_path(path, id);
+	dm_buf_clear(text);
+	if (dm_file_read(f->fd, path, text, found, err) < 0)
+		return dm_wrap(err, "%s", f->path);
+	if (!*found)
+		return 0;
+	digest_of(&is, text->data == NULL ? "" : text->data, text->size);
+	if (!digest_equal(&is, id))
+		return dm_fail(err, DM_CORRUPT,
+		    "%s/%s is damaged: restore it from a copy", f->path, path);
+	if (commit_decode(out, text->data, text->size, err) < 0)
+		return dm_wrap(err, "%s/%s", f->path, path);
+	return 0;
+}
+
+int
+folder_commit_write(struct folder *f, const struct commit *c, struct digest *id,
+    struct dm_err *err)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(DM_COMMIT_MAX);
+	char path[COMMIT_PATH];
+
+	if (commit_encode(c, &text, err) < 0)
+		return -1;
+	digest_of(id, text.data, text.size);
+	commit_path(path, id);
+	if (make_parents(f, path, err) < 0 ||
+	    dm_file_replace(f->fd, path, text.data, text.size, FILE_MODE, err) <
+		0)
+		return dm_wrap(err, "%s", f->path);
+	return 0;
+}

@@ -1,0 +1,64 @@
+/* fs/publish/folder.h - a repository that is a folder, and how it changes. */
+#ifndef DM_PUBLISH_FOLDER_H
+#define DM_PUBLISH_FOLDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cache/base/attr.h"
+#include "fs/format/commit.h"
+#include "fs/format/ref.h"
+
+struct dm_buf;
+struct dm_err;
+
+/*
+ * A folder repository as its publishers see it: commits that are added, refs
+ * that move.  Whatever these functions return from is durable: files and the
+ * directories that name them were synced.
+ *
+ * Refs change only between folder_lock and folder_unlock.
+ *
+ * Threads: one at a time.
+ */
+struct folder {
+	int fd;     /* of the folder */
+	int lock;   /* of the file lock, or -1 */
+	char *path; /* as given */
+	uint8_t id[REPO_ID_SIZE];
+};
+
+/* Make a repository at path, which may be an empty folder or not exist. */
+int folder_init(struct folder **out, const char *path,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* DM_NOTFOUND: no repository; DM_INVALID: a URL, or of a later version. */
+int folder_open(struct folder **out, const char *path,
+    struct dm_err *err) DM_MUST_CHECK;
+void folder_close(struct folder *f);
+
+/* Be the only publisher; waits for another up to half a minute (DM_STALE). */
+int folder_lock(struct folder *f, struct dm_err *err) DM_MUST_CHECK;
+void folder_unlock(struct folder *f);
+
+int folder_ref_read(struct folder *f, bool tag, const char *name,
+    struct ref *out, bool *found, struct dm_err *err) DM_MUST_CHECK;
+
+/* Point a ref at a commit: its sequence number grows by one. */
+int folder_ref_move(struct folder *f, bool tag, const char *name,
+    const struct digest *commit, struct dm_err *err) DM_MUST_CHECK;
+int folder_ref_remove(struct folder *f, bool tag, const char *name,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* Read a commit into text and decode it; *out borrows text.  DM_CORRUPT if
+ * its bytes are not what its id says. */
+int folder_commit_read(struct folder *f, const struct digest *id,
+    struct dm_buf *text, struct commit *out, bool *found,
+    struct dm_err *err) DM_MUST_CHECK;
+int folder_commit_write(struct folder *f, const struct commit *c,
+    struct digest *id, struct dm_err *err) DM_MUST_CHECK;
+
+/* For DM_AUTO. */
+void folder_closep(struct folder **f);
+
+#endif
