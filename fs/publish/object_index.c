@@ -1,0 +1,539 @@
+/*
+ * Object index in SQLite: one connection, one mutex.
+ *
+ * The journal is rolled back, not written ahead: the cache directory may lie
+ * on any file system.  A wrong row would become a wrong `where`, so
+ * transactions are synced: a power cut leaves the old rows or the new.
+ */
+#include "fs/publish/object_index.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache/base/digest.h"
+#include "cache/base/err.h"
+#include "cache/base/io.h"
+#include "cache/base/lock.h"
+#include "cache/base/log.h"
+#include "cache/pack/pack_dir.h"
+#include "cache/pack/pack_writer.h"
+
+enum { BUSY_MS = 30000 };
+
+/* The version is in the schema's application id: another one is no index. */
+static const char schema[] =
+    "PRAGMA journal_mode = TRUNCATE;"
+    "PRAGMA synchronous = NORMAL;"
+    "PRAGMA cache_size = -65536;" /* KiB */
+    "BEGIN IMMEDIATE;"
+    "CREATE TABLE IF NOT EXISTS pack (no INTEGER PRIMARY KEY,"
+    " id BLOB NOT NULL UNIQUE, off INTEGER NOT NULL, len INTEGER NOT NULL,"
+    " count INTEGER NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS object (id BLOB NOT NULL,"
+    " kind INTEGER NOT NULL, pack INTEGER NOT NULL,"
+    " ordinal INTEGER NOT NULL, PRIMARY KEY (id, kind)) WITHOUT ROWID;"
+    "COMMIT;";
+
+enum query {
+	Q_FIND,
+	Q_PACK,
+	Q_PACK_NO,
+	Q_PACK_ADD,
+	Q_OBJECT_ADD,
+	Q_PACK_DROP,
+	Q_OBJECTS_DROP,
+	Q_PACKS,
+	Q_BEGIN,
+	Q_COMMIT,
+	Q_ROLLBACK,
+	NQUERIES
+};
+
+static const char *const query_sql[NQUERIES] = {
+	[Q_FIND] = "SELECT pack, ordinal FROM object WHERE id = ?1"
+		   " AND kind = ?2",
+	[Q_PACK] = "SELECT id, off, len, count FROM pack WHERE no = ?1",
+	[Q_PACK_NO] = "SELECT no FROM pack WHERE id = ?1",
+	[Q_PACK_ADD] = "INSERT INTO pack (id, off, len, count)"
+		       " VALUES (?1, ?2, ?3, ?4)",
+	[Q_OBJECT_ADD] = "INSERT OR IGNORE INTO object VALUES (?1, ?2, ?3, ?4)",
+	[Q_PACK_DROP] = "DELETE FROM pack WHERE no = ?1",
+	[Q_OBJECTS_DROP] = "DELETE FROM object WHERE pack = ?1",
+	[Q_PACKS] = "SELECT no, id FROM pack WHERE no > ?1 ORDER BY no LIMIT 1",
+	[Q_BEGIN] = "BEGIN IMMEDIATE",
+	[Q_COMMIT] = "COMMIT",
+	[Q_ROLLBACK] = "ROLLBACK",
+};
+
+struct object_index {
+	char packs_dir[PATH_MAX]; /* immutable after open */
+	struct dm_mutex mu;       /* guards all below */
+	sqlite3 *db;
+	sqlite3_stmt *query[NQUERIES];
+};
+
+static int
+db_fail(struct object_index *ix, const char *doing, struct dm_err *err)
+{
+	enum dm_code code = DM_IO;
+
+	switch (sqlite3_errcode(ix->db)) {
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_ERROR: /* a schema that is not ours */
+		code = DM_CORRUPT;
+		break;
+	case SQLITE_FULL:
+		code = DM_NOSPACE;
+		break;
+	case SQLITE_NOMEM:
+		code = DM_NOMEM;
+		break;
+	default:
+		break;
+	}
+	return dm_fail(err, code, "index of published objects: %s: %s", doing,
+	    sqlite3_errmsg(ix->db));
+}
+
+/* Run a statement that gives no row. */
+static int
+run_locked(struct object_index *ix, enum query which, struct dm_err *err)
+{
+	sqlite3_stmt *q = ix->query[which];
+	int rc = 0;
+
+	if (sqlite3_step(q) != SQLITE_DONE)
+		rc = db_fail(ix, query_sql[which], err);
+	sqlite3_reset(q);
+	sqlite3_clear_bindings(q);
+	return rc;
+}
+
+static sqlite3_stmt *
+bind_id(struct object_index *ix, enum query which, const struct digest *id)
+{
+	sqlite3_bind_blob(ix->query[which], 1, id->bytes, DIGEST_SIZE,
+	    SQLITE_STATIC);
+	return ix->query[which];
+}
+
+/* The first column of the first row as a number; *found: there is a row. */
+static int
+number_locked(struct object_index *ix, enum query which, int64_t *n,
+    bool *found, struct dm_err *err)
+{
+	sqlite3_stmt *q = ix->query[which];
+	int rc = 0, step = sqlite3_step(q);
+
+	*found = step == SQLITE_ROW;
+	if (*found)
+		*n = sqlite3_column_int64(q, 0);
+	else if (step != SQLITE_DONE)
+		rc = db_fail(ix, query_sql[which], err);
+	sqlite3_reset(q);
+	sqlite3_clear_bindings(q);
+	return rc;
+}
+
+static int
+open_db(struct object_index *ix, const char *path, struct dm_err *err)
+{
+	int flags =
+	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+
+	if (sqlite3_open_v2(path == NULL ? ":memory:" : path, &ix->db, flags,
+		NULL) != SQLITE_OK)
+		return db_fail(ix, "open", err);
+	(void)sqlite3_busy_timeout(ix->db, BUSY_MS);
+	if (sqlite3_exec(ix->db, schema, NULL, NULL, NULL) != SQLITE_OK)
+		return db_fail(ix, "schema", err);
+	for (int i = 0; i < NQUERIES; i++)
+		if (sqlite3_prepare_v2(ix->db, query_sql[i], -1, &ix->query[i],
+			NULL) != SQLITE_OK)
+			return db_fail(ix, query_sql[i], err);
+	return 0;
+}
+
+static int
+add_objects_locked(struct object_index *ix, int64_t pack,
+    const struct pack_object *o, uint32_t count, struct dm_err *err)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		sqlite3_stmt *q;
+
+		/* a where is found beside its owner */
+		if (o[i].kind == OBJECT_WHERE)
+			continue;
+		q = bind_id(ix, Q_OBJECT_ADD, &o[i].id);
+		sqlite3_bind_int(q, 2, (int)o[i].kind);
+		sqlite3_bind_int64(q, 3, pack);
+		sqlite3_bind_int64(q, 4, i);
+		if (run_locked(ix, Q_OBJECT_ADD, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* One pack and its objects, in the transaction under way. */
+static int
+add_pack_locked(struct object_index *ix, const struct pack_name *name,
+    const struct pack_object *o, uint32_t count, struct dm_err *err)
+{
+	sqlite3_stmt *q;
+	int64_t no;
+	bool found = false;
+
+	(void)bind_id(ix, Q_PACK_NO, &name->id);
+	if (number_locked(ix, Q_PACK_NO, &no, &found, err) < 0 || found)
+		return found ? 0 : -1;
+	q = bind_id(ix, Q_PACK_ADD, &name->id);
+	sqlite3_bind_int64(q, 2, (int64_t)name->dir_off);
+	sqlite3_bind_int64(q, 3, name->dir_len);
+	sqlite3_bind_int64(q, 4, name->count);
+	if (run_locked(ix, Q_PACK_ADD, err) < 0)
+		return -1;
+	return add_objects_locked(ix, sqlite3_last_insert_rowid(ix->db), o,
+	    count, err);
+}
+
+int
+object_index_add(struct object_index *ix, const struct pack_name *name,
+    const struct pack_object *objects, uint32_t count, struct dm_err *err)
+{
+	struct dm_err ignored = { 0 };
+	int rc;
+
+	dm_lock(&ix->mu);
+	rc = run_locked(ix, Q_BEGIN, err);
+	if (rc == 0) {
+		rc = add_pack_locked(ix, name, objects, count, err);
+		if (rc == 0)
+			rc = run_locked(ix, Q_COMMIT, err);
+		if (rc < 0) /* the first error counts */
+			(void)run_locked(ix, Q_ROLLBACK, &ignored);
+	}
+	dm_unlock(&ix->mu);
+	return rc;
+}
+
+static int
+pack_path(struct object_index *ix, const struct digest *id, char out[PATH_MAX],
+    struct dm_err *err)
+{
+	char hex[DIGEST_HEX + 1];
+
+	digest_hex(id, hex);
+	if (snprintf(out, PATH_MAX, "%s/%.2s/%s", ix->packs_dir, hex, hex) >=
+	    PATH_MAX)
+		return dm_fail(err, DM_INVALID, "%s: path too long",
+		    ix->packs_dir);
+	return 0;
+}
+
+/* Read a pack's directory from the end of its file; the caller frees *dir. */
+static int
+read_dir(const char *path, const struct digest *id, struct pack_name *name,
+    uint8_t **dir, struct dm_err *err)
+{
+	DM_AUTO(dm_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	DM_AUTO(dm_freep) uint8_t *data = NULL;
+	uint8_t trailer[PACK_TRAILER];
+	uint64_t size;
+	struct stat st;
+	uint32_t len = 0;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return dm_fail_errno(err, "open %s", path);
+	size = (uint64_t)st.st_size;
+	if (size < PACK_TRAILER ||
+	    dm_pread_full(fd, trailer, PACK_TRAILER, size - PACK_TRAILER) !=
+		PACK_TRAILER)
+		return dm_fail(err, DM_CORRUPT, "%s: too short", path);
+	if (pack_trailer_decode(&len, trailer, err) < 0)
+		return dm_wrap(err, "%s", path);
+	if (len > PACK_DIR_MAX || len > size - PACK_TRAILER)
+		return dm_fail(err, DM_CORRUPT, "%s: bad directory", path);
+	data = malloc(len);
+	if (data == NULL)
+		return dm_fail(err, DM_NOMEM, "%s", path);
+	name->dir_off = size - PACK_TRAILER - len;
+	name->dir_len = len;
+	if (dm_pread_full(fd, data, len, name->dir_off) != (ssize_t)len)
+		return dm_fail_errno(err, "read %s", path);
+	digest_of(&name->id, data, len);
+	if (!digest_equal(&name->id, id))
+		return dm_fail(err, DM_CORRUPT, "%s: damaged directory", path);
+	*dir = dm_steal(&data);
+	return 0;
+}
+
+/* A pack that the index does not know yet: read what is in it. */
+static int
+learn_pack(struct object_index *ix, const struct digest *id, struct dm_err *err)
+{
+	DM_AUTO(dm_freep) uint8_t *data = NULL;
+	DM_AUTO(dm_freep) struct pack_object *objects = NULL;
+	struct pack_name name;
+	struct pack_dir dir;
+	char path[PATH_MAX];
+
+	if (pack_path(ix, id, path, err) < 0 ||
+	    read_dir(path, id, &name, &data, err) < 0 ||
+	    pack_dir_decode(&dir, data, name.dir_len, err) < 0)
+		return -1;
+	if (dir.stored_size != name.dir_off)
+		return dm_fail(err, DM_CORRUPT, "%s: wrong length", path);
+	name.count = dir.count;
+	objects = calloc(dir.count == 0 ? 1 : dir.count, sizeof(*objects));
+	if (objects == NULL)
+		return dm_fail(err, DM_NOMEM, "%s", path);
+	for (uint32_t i = 0; i < dir.count; i++)
+		pack_dir_object(&dir, i, &objects[i]);
+	return object_index_add(ix, &name, objects, dir.count, err);
+}
+
+static void
+closedirp(DIR **d)
+{
+	if (*d != NULL)
+		(void)closedir(*d);
+}
+
+static int
+know_pack(struct object_index *ix, const struct digest *id, uint64_t *known,
+    struct dm_err *err)
+{
+	struct dm_err e = { 0 };
+	int64_t no;
+	bool found = false;
+	int rc;
+
+	dm_lock(&ix->mu);
+	(void)bind_id(ix, Q_PACK_NO, id);
+	rc = number_locked(ix, Q_PACK_NO, &no, &found, err);
+	dm_unlock(&ix->mu);
+	if (rc < 0)
+		return -1;
+	if (!found && learn_pack(ix, id, &e) < 0) {
+		if (e.code != DM_CORRUPT && e.code != DM_NOTFOUND) {
+			*err = e;
+			return -1;
+		}
+		/* its objects are stored again; `verify` names who needs it */
+		dm_log(DM_LOG_WARN, "publish", "%s: not used", e.text);
+		return 0;
+	}
+	++*known;
+	return 0;
+}
+
+/* The packs of packs/AA. */
+static int
+list_packs(struct object_index *ix, const char *aa, uint64_t *known,
+    struct dm_err *err)
+{
+	char path[PATH_MAX];
+	DM_AUTO(closedirp) DIR *d = NULL;
+	const struct dirent *e;
+	struct digest id;
+
+	if (snprintf(path, sizeof(path), "%s/%s", ix->packs_dir, aa) >=
+	    (int)sizeof(path))
+		return dm_fail(err, DM_INVALID, "%s: path too long",
+		    ix->packs_dir);
+	d = opendir(path);
+	if (d == NULL)
+		return errno == ENOTDIR ? 0 :
+					  dm_fail_errno(err, "open %s", path);
+	while ((e = readdir(d)) != NULL)
+		if (digest_parse(&id, e->d_name, strlen(e->d_name)) &&
+		    know_pack(ix, &id, known, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* The next pack of the index behind number *no. */
+static int
+next_pack(struct object_index *ix, int64_t *no, struct digest *id, bool *found,
+    struct dm_err *err)
+{
+	sqlite3_stmt *q;
+	int rc = 0, step;
+
+	dm_lock(&ix->mu);
+	q = ix->query[Q_PACKS];
+	sqlite3_bind_int64(q, 1, *no);
+	step = sqlite3_step(q);
+	*found = step == SQLITE_ROW;
+	if (*found && sqlite3_column_bytes(q, 1) != DIGEST_SIZE)
+		rc = dm_fail(err, DM_CORRUPT, "bad id in the pack index");
+	else if (*found) {
+		*no = sqlite3_column_int64(q, 0);
+		memcpy(id->bytes, sqlite3_column_blob(q, 1), DIGEST_SIZE);
+	} else if (step != SQLITE_DONE)
+		rc = db_fail(ix, "list packs", err);
+	sqlite3_reset(q);
+	dm_unlock(&ix->mu);
+	return rc;
+}
+
+static int
+drop_pack(struct object_index *ix, int64_t no, struct dm_err *err)
+{
+	int rc;
+
+	dm_lock(&ix->mu);
+	sqlite3_bind_int64(ix->query[Q_OBJECTS_DROP], 1, no);
+	sqlite3_bind_int64(ix->query[Q_PACK_DROP], 1, no);
+	rc = run_locked(ix, Q_OBJECTS_DROP, err);
+	if (rc == 0)
+		rc = run_locked(ix, Q_PACK_DROP, err);
+	dm_unlock(&ix->mu);
+	return rc;
+}
+
+/* Count the index's packs, and forget those whose files are gone. */
+static int
+drop_lost(struct object_index *ix, uint64_t *count, struct dm_err *err)
+{
+	int64_t no = 0;
+	struct digest id;
+	bool found = true;
+
+	for (*count = 0;; ++*count) {
+		char path[PATH_MAX];
+
+		if (next_pack(ix, &no, &id, &found, err) < 0)
+			return -1;
+		if (!found)
+			return 0;
+		if (pack_path(ix, &id, path, err) < 0)
+			return -1;
+		if (access(path, F_OK) < 0 && errno == ENOENT &&
+		    drop_pack(ix, no, err) < 0)
+			return -1;
+	}
+}
+
+static int
+catch_up(struct object_index *ix, struct dm_err *err)
+{
+	DM_AUTO(closedirp) DIR *d = opendir(ix->packs_dir);
+	const struct dirent *e;
+	uint64_t known = 0, count = 0;
+
+	if (d == NULL)
+		return dm_fail_errno(err, "open %s", ix->packs_dir);
+	if (drop_lost(ix, &count, err) < 0)
+		return -1;
+	while ((e = readdir(d)) != NULL)
+		if (strlen(e->d_name) == 2 && e->d_name[0] != '.' &&
+		    list_packs(ix, e->d_name, &known, err) < 0)
+			return -1;
+	return 0;
+}
+
+static void
+closep(struct object_index **ix)
+{
+	object_index_close(*ix);
+}
+
+int
+object_index_open(struct object_index **out, const char *path,
+    const char *packs_dir, struct dm_err *err)
+{
+	DM_AUTO(closep) struct object_index *ix = calloc(1, sizeof(*ix));
+
+	if (ix == NULL)
+		return dm_fail(err, DM_NOMEM, "index of published objects");
+	dm_mutex_init(&ix->mu, DM_RANK_INDEX);
+	(void)snprintf(ix->packs_dir, sizeof(ix->packs_dir), "%s", packs_dir);
+	if (open_db(ix, path, err) < 0 || catch_up(ix, err) < 0)
+		return -1;
+	*out = dm_steal(&ix);
+	return 0;
+}
+
+void
+object_index_close(struct object_index *ix)
+{
+	if (ix == NULL)
+		return;
+	for (int i = 0; i < NQUERIES; i++)
+		sqlite3_finalize(ix->query[i]);
+	sqlite3_close(ix->db);
+	dm_mutex_destroy(&ix->mu);
+	free(ix);
+}
+
+/* Anyone could have written this file: what does not fit is not used. */
+static int
+read_place(sqlite3_stmt *q, struct place *at, struct dm_err *err)
+{
+	int64_t pack = sqlite3_column_int64(q, 0);
+	int64_t ordinal = sqlite3_column_int64(q, 1);
+
+	if (pack < 0 || pack > INT32_MAX || ordinal < 0 ||
+	    ordinal >= PACK_OBJECTS_MAX)
+		return dm_fail(err, DM_CORRUPT, "bad place in the pack index");
+	at->pack = (uint32_t)pack;
+	at->ordinal = (uint32_t)ordinal;
+	return 0;
+}
+
+int
+object_index_find(struct object_index *ix, const struct digest *id,
+    enum object_kind kind, struct place *at, bool *found, struct dm_err *err)
+{
+	sqlite3_stmt *q;
+	int rc = 0, step;
+
+	dm_lock(&ix->mu);
+	q = bind_id(ix, Q_FIND, id);
+	sqlite3_bind_int(q, 2, (int)kind);
+	step = sqlite3_step(q);
+	*found = step == SQLITE_ROW;
+	if (*found)
+		rc = read_place(q, at, err);
+	else if (step != SQLITE_DONE)
+		rc = db_fail(ix, "find object", err);
+	sqlite3_reset(q);
+	dm_unlock(&ix->mu);
+	return rc;
+}
+
+int
+object_index_pack(struct object_index *ix, uint32_t pack, struct pack_name *out,
+    struct dm_err *err)
+{
+	sqlite3_stmt *q;
+	int rc = 0;
+
+	dm_lock(&ix->mu);
+	q = ix->query[Q_PACK];
+	sqlite3_bind_int64(q, 1, pack);
+	if (sqlite3_step(q) != SQLITE_ROW ||
+	    sqlite3_column_bytes(q, 0) != DIGEST_SIZE) {
+		rc = dm_fail(err, DM_CORRUPT,
+		    "the index of published objects"
+		    " names a pack that it does not have");
+	} else {
+		memcpy(out->id.bytes, sqlite3_column_blob(q, 0), DIGEST_SIZE);
+		out->dir_off = (uint64_t)sqlite3_column_int64(q, 1);
+		out->dir_len = (uint32_t)sqlite3_column_int64(q, 2);
+		out->count = (uint32_t)sqlite3_column_int64(q, 3);
+	}
+	sqlite3_reset(q);
+	dm_unlock(&ix->mu);
+	return rc;
+}

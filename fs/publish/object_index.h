@@ -1,0 +1,51 @@
+/* fs/publish/object_index.h - which objects a repository has, and where. */
+#ifndef DM_PUBLISH_OBJECT_INDEX_H
+#define DM_PUBLISH_OBJECT_INDEX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/base/attr.h"
+#include "cache/base/object.h"
+
+struct digest;
+struct dm_err;
+struct pack_object;
+struct pack_name;
+
+/*
+ * What the packs' directories say, in an SQLite file of this machine, one for
+ * each repository id.  The packs are the truth: opening brings the index up
+ * to date with them, and a lost or damaged file costs reading their
+ * directories again.
+ *
+ * Threads: any function but close from any thread (DM_RANK_INDEX).
+ */
+struct object_index;
+
+/* An object's place: the number of a pack in this index, an ordinal. */
+struct place {
+	uint32_t pack;
+	uint32_t ordinal;
+};
+
+/* path: the SQLite file, or NULL: keep it in memory.  packs_dir: the
+ * repository's.  DM_CORRUPT: path is damaged; remove it and call again. */
+int object_index_open(struct object_index **out, const char *path,
+    const char *packs_dir, struct dm_err *err) DM_MUST_CHECK;
+void object_index_close(struct object_index *ix);
+
+int object_index_find(struct object_index *ix, const struct digest *id,
+    enum object_kind kind, struct place *at, bool *found,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* A pack of the index by its number. */
+int object_index_pack(struct object_index *ix, uint32_t pack,
+    struct pack_name *out, struct dm_err *err) DM_MUST_CHECK;
+
+/* A pack was published: count objects in order. */
+int object_index_add(struct object_index *ix, const struct pack_name *name,
+    const struct pack_object *objects, uint32_t count,
+    struct dm_err *err) DM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,92 @@
+/* fs/publish/packer.h - objects go into packs, each once. */
+#ifndef DM_PUBLISH_PACKER_H
+#define DM_PUBLISH_PACKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/base/attr.h"
+#include "cache/base/digest.h"
+#include "cache/pack/pack_dir.h"
+#include "fs/publish/object_index.h"
+
+struct dm_err;
+struct pack_name;
+
+/*
+ * Three packs are open at a time: one of small files, one of the chunks of a
+ * large file, one of structured objects.  An object that the repository or an
+ * open pack has is not stored again.
+ *
+ * A `where` names packs by their ids, which are known only when they are
+ * finished.  So structured objects wait in a queue, in order, until the data
+ * packs that they speak of are finished; when too many bytes wait, the small
+ * pack is finished early.
+ *
+ * Threads: one at a time, but packer_known from any.
+ */
+struct packer;
+
+/* A row of a structured object's where, before it is encoded.  Data lie at a
+ * place; the place of a structured child is looked up by its id when the
+ * object is written: children come first. */
+enum {
+	PLACE_NONE = UINT32_MAX,      /* .pack: there is no object */
+	PLACE_BY_ID = UINT32_MAX - 1, /* .pack: a tree or chunk list */
+};
+
+enum packer_kind { PACKER_SMALL, PACKER_FILE, PACKER_STRUCT, PACKER_PACKS };
+
+/* ix is borrowed. */
+int packer_open(struct packer **out, const char *packs_dir,
+    struct object_index *ix, struct dm_err *err) DM_MUST_CHECK;
+void packer_close(struct packer *p);
+
+/* Has a finished pack this object?  Any thread. */
+int packer_known(struct packer *p, const struct digest *id,
+    enum object_kind kind, bool *found, struct dm_err *err) DM_MUST_CHECK;
+
+/* Where is it, in a finished or an open pack? */
+int packer_find(struct packer *p, const struct digest *id,
+    enum object_kind kind, struct place *at, bool *found,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* Append a data object to the small or the file pack, unless it is there.
+ * o: id, sizes and codec. */
+int packer_data(struct packer *p, enum packer_kind which,
+    const struct pack_object *o, const void *stored, struct place *at,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* The large file has ended: so does its pack. */
+int packer_file_end(struct packer *p, struct dm_err *err) DM_MUST_CHECK;
+
+/* Queue a structured object of data, with one row a child (of a chunk list of
+ * level 0: a chunk).  data and rows are copied. */
+struct packer_struct {
+	enum object_kind kind;
+	uint8_t level;
+	struct digest id;
+	const void *data;
+	size_t size;
+	const struct place *rows;
+	uint32_t nrows;
+};
+int packer_structure(struct packer *p, const struct packer_struct *s,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* Finish every pack and check that all packs that were spoken of exist
+ * (DM_STALE: one was removed meanwhile). */
+int packer_finish(struct packer *p, struct dm_err *err) DM_MUST_CHECK;
+
+/* The pack of a place; only of finished packs. */
+int packer_pack(struct packer *p, const struct place *at, struct pack_name *out,
+    struct dm_err *err) DM_MUST_CHECK;
+
+struct packer_counts {
+	uint64_t stored; /* bytes added to the repository */
+	uint64_t packs;
+};
+void packer_counts(const struct packer *p, struct packer_counts *out);
+
+#endif
