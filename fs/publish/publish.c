@@ -1,0 +1,509 @@
+/*
+ * One commit: walk, pack, commit, ref.
+ *
+ * One thread walks and, whenever the queue of work is full, takes the oldest
+ * item out of it and puts that in its place in trees and packs; the threads
+ * of the queue read, hash and compress meanwhile.  Packs become durable as
+ * they fill; nothing that anybody sees changes before the ref does.
+ */
+#include "fs/publish/publish.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cache/base/buf.h"
+#include "cache/base/err.h"
+#include "cache/base/hex.h"
+#include "cache/base/io.h"
+#include "cache/pack/pack_writer.h"
+#include "fs/format/limits.h"
+#include "fs/publish/cache_file.h"
+#include "fs/publish/file_builder.h"
+#include "fs/publish/folder.h"
+#include "fs/publish/hints.h"
+#include "fs/publish/ignore.h"
+#include "fs/publish/object_index.h"
+#include "fs/publish/packer.h"
+#include "fs/publish/quote.h"
+#include "fs/publish/stat_cache.h"
+#include "fs/publish/tree_builder.h"
+#include "fs/publish/walk.h"
+#include "fs/publish/work.h"
+
+enum { IGNORE_MAX = 1 << 20 }; /* bytes of a .datamountignore */
+
+struct publisher {
+	const struct publish_options *opt;
+	struct folder *folder;
+	int dir; /* that is published */
+	char packs_dir[PATH_MAX];
+	struct ignore *ignore;
+	struct object_index *index;
+	struct stat_cache *stats; /* NULL: out of order */
+	struct packer *packer;
+	struct tree_builder *trees;
+	struct file_builder *files;
+	struct work_queue *queue;
+	uint64_t nfiles, nbytes; /* taken from the queue */
+	uint64_t files_shown;
+
+	bool has_parent;
+	struct ref parent;
+	struct digest parent_tree;
+};
+
+static void
+release(struct publisher *p)
+{
+	work_queue_close(p->queue);
+	file_builder_free(p->files);
+	tree_builder_free(p->trees);
+	packer_close(p->packer);
+	stat_cache_close(p->stats);
+	object_index_close(p->index);
+	ignore_free(p->ignore);
+	dm_closep(&p->dir);
+	folder_close(p->folder);
+}
+
+/* ---- taking items out of the queue, in order ---- */
+
+/* The stat cache only saves work: without it, all goes on. */
+static void
+drop_stats(struct publisher *p, const struct dm_err *why)
+{
+	p->opt->warn(p->opt->arg, why->text);
+	stat_cache_close(p->stats);
+	p->stats = NULL;
+}
+
+static void
+note_stat(struct publisher *p, const struct work *w, const struct digest *id)
+{
+	struct dm_err e = { 0 };
+
+	if (p->stats != NULL &&
+	    stat_cache_note(p->stats, w->path, &w->st, w->at_ns, id, &e) < 0)
+		drop_stats(p, &e);
+}
+
+static int
+add_entry(struct publisher *p, const struct work *w, const struct digest *id,
+    const struct place *at, struct dm_err *err)
+{
+	struct tree_entry e = { .name = work_name(w), .kind = w->entry };
+
+	e.name_len = (uint16_t)strlen(e.name);
+	if (w->kind == WORK_LINK) {
+		e.target = w->target;
+		e.size = strlen(w->target);
+	} else {
+		e.size = (uint64_t)w->st.st_size;
+		e.files = 1;
+		if (e.size > 0)
+			e.id = *id;
+		p->nfiles++;
+	}
+	return tree_builder_add(p->trees, &e, at, err);
+}
+
+static int
+end_large(struct publisher *p, const struct work *w, struct dm_err *err)
+{
+	static const struct place by_id = { .pack = PLACE_BY_ID };
+	struct digest list;
+
+	if (packer_file_end(p->packer, err) < 0 ||
+	    file_builder_end(p->files, &w->id, &list, err) < 0)
+		return -1;
+	note_stat(p, w, &list);
+	return add_entry(p, w, &list, &by_id, err);
+}
+
+static int
+consume_data(struct publisher *p, struct work *w, struct dm_err *err)
+{
+	bool small = w->kind == WORK_SMALL;
+	struct place at;
+
+	if (packer_data(p->packer, small ? PACKER_SMALL : PACKER_FILE,
+		&w->object, work_stored(w), &at, err) < 0)
+		return -1;
+	p->nbytes += w->size;
+	if (!small)
+		return file_builder_add(p->files, (uint32_t)w->size,
+		    &w->object.id, &at, err);
+	note_stat(p, w, &w->id);
+	return add_entry(p, w, &w->id, &at, err);
+}
+
+static int
+consume(struct publisher *p, struct work *w, struct dm_err *err)
+{
+	static const struct place none = { .pack = PLACE_NONE };
+
+	if (w->err.code != DM_OK) {
+		*err = w->err;
+		return -1;
+	}
+	switch (w->kind) {
+	case WORK_DIR:
+		return tree_builder_begin(p->trees, work_name(w),
+		    strlen(work_name(w)), w->count, err);
+	case WORK_DIR_END:
+		return tree_builder_end(p->trees, err);
+	case WORK_LINK:
+	case WORK_EMPTY:
+		return add_entry(p, w, NULL, &none, err);
+	case WORK_KNOWN:
+		p->nbytes += (uint64_t)w->st.st_size;
+		return add_entry(p, w, &w->id, &w->at, err);
+	case WORK_SMALL:
+	case WORK_CHUNK:
+		return consume_data(p, w, err);
+	case WORK_LARGE_END:
+		return end_large(p, w, err);
+	}
+	abort();
+}
+
+static void
+work_freep(struct work **w)
+{
+	work_free(*w);
+}
+
+static int
+take_one(struct publisher *p, bool *empty, struct dm_err *err)
+{
+	DM_AUTO(work_freep) struct work *w = work_queue_take(p->queue);
+
+	*empty = w == NULL;
+	if (w == NULL)
+		return 0;
+	if (consume(p, w, err) < 0)
+		return -1;
+	if (p->nfiles >= p->files_shown + 64 || w->kind == WORK_CHUNK) {
+		p->files_shown = p->nfiles;
+		p->opt->progress(p->opt->arg, p->nfiles, p->nbytes);
+	}
+	return 0;
+}
+
+static int
+put(void *arg, struct work *w, struct dm_err *err)
+{
+	struct publisher *p = arg;
+	bool empty;
+
+	while (work_queue_full(p->queue, w)) {
+		if (take_one(p, &empty, err) < 0) {
+			work_free(w);
+			return -1;
+		}
+	}
+	work_queue_put(p->queue, w);
+	return 0;
+}
+
+/* Was the file read before, and does the repository have what it held? */
+static int
+known(void *arg, const char *path, const struct stat *st, struct digest *id,
+    struct place *at, bool *found, struct dm_err *err)
+{
+	struct publisher *p = arg;
+	struct dm_err e = { 0 };
+
+	*found = false;
+	if (p->stats == NULL || p->opt->rehash)
+		return 0;
+	if (stat_cache_find(p->stats, path, st, id, found, &e) < 0) {
+		drop_stats(p, &e);
+		*found = false;
+	}
+	if (!*found)
+		return 0;
+	return packer_find(p->packer, id,
+	    st->st_size > DM_SMALL_FILE_MAX ? OBJECT_CHUNKS : OBJECT_DATA, at,
+	    found, err);
+}
+
+static void
+warn(void *arg, const char *text)
+{
+	struct publisher *p = arg;
+
+	p->opt->warn(p->opt->arg, text);
+}
+
+/* ---- before ---- */
+
+static int
+load_ignore(struct publisher *p, struct dm_err *err)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(IGNORE_MAX);
+	bool found = false;
+
+	p->ignore = ignore_new();
+	if (p->ignore == NULL)
+		return dm_fail(err, DM_NOMEM, "patterns");
+	if (dm_file_read(p->dir, ".datamountignore", &text, &found, err) < 0)
+		return -1;
+	if (text.size > 0 &&
+	    ignore_add_lines(p->ignore, text.data, text.size, err) < 0)
+		return dm_wrap(err, ".datamountignore");
+	for (size_t i = 0; i < p->opt->nexcludes; i++)
+		if (ignore_add(p->ignore, p->opt->excludes[i], err) < 0)
+			return dm_wrap(err, "--exclude");
+	return 0;
+}
+
+/* The branch as it is now, and the tree of its commit. */
+static int
+load_parent(struct publisher *p, struct dm_err *err)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(DM_COMMIT_MAX);
+	struct commit c;
+	bool found = false;
+
+	if (folder_ref_read(p->folder, false, p->opt->branch, &p->parent,
+		&p->has_parent, err) < 0)
+		return -1;
+	if (!p->has_parent)
+		return 0;
+	if (folder_commit_read(p->folder, &p->parent.commit, &text, &c, &found,
+		err) < 0)
+		return -1;
+	if (!found)
+		return dm_fail(err, DM_NOTFOUND,
+		    "%s: the commit that %s names is missing: restore it from"
+		    " a copy",
+		    p->opt->repo, p->opt->branch);
+	p->parent_tree = c.tree;
+	return 0;
+}
+
+/* Open the index; one that is damaged is put aside and made anew. */
+static int
+open_index(struct publisher *p, struct dm_err *err)
+{
+	char hex[REPO_ID_HEX + 1], path[PATH_MAX];
+	struct dm_err e = { 0 };
+
+	dm_hex_encode(hex, p->folder->id, REPO_ID_SIZE);
+	if (cache_file_path(path, "index-v1-", hex, &e) < 0) {
+		p->opt->warn(p->opt->arg, e.text);
+		return object_index_open(&p->index, NULL, p->packs_dir, err);
+	}
+	if (object_index_open(&p->index, path, p->packs_dir, &e) == 0)
+		return 0;
+	if (e.code != DM_CORRUPT) {
+		*err = e;
+		return -1;
+	}
+	p->opt->warn(p->opt->arg, e.text);
+	if (cache_file_set_aside(path, err) < 0)
+		return -1;
+	return object_index_open(&p->index, path, p->packs_dir, err);
+}
+
+static void
+open_stats(struct publisher *p)
+{
+	DM_AUTO(dm_freep) char *root = realpath(p->opt->dir, NULL);
+	char path[PATH_MAX];
+	struct dm_err e = { 0 };
+
+	/* without it every file is read, which is correct and says enough */
+	if (root == NULL || cache_file_path(path, "files-v1", "", &e) < 0 ||
+	    stat_cache_open(&p->stats, path, root, &e) == 0)
+		return;
+	p->opt->warn(p->opt->arg, e.text);
+	if (e.code == DM_CORRUPT && cache_file_set_aside(path, &e) == 0 &&
+	    stat_cache_open(&p->stats, path, root, &e) < 0)
+		p->opt->warn(p->opt->arg, e.text);
+}
+
+static int
+open_all(struct publisher *p, struct dm_err *err)
+{
+	p->dir = open(p->opt->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (p->dir < 0)
+		return dm_fail_errno(err, "cannot publish %s", p->opt->dir);
+	if (folder_open(&p->folder, p->opt->repo, err) < 0 ||
+	    load_parent(p, err) < 0 || load_ignore(p, err) < 0)
+		return -1;
+	if (snprintf(p->packs_dir, sizeof(p->packs_dir), "%s/packs",
+		p->opt->repo) >= (int)sizeof(p->packs_dir))
+		return dm_fail(err, DM_INVALID, "%s: path too long",
+		    p->opt->repo);
+	if (open_index(p, err) < 0 ||
+	    packer_open(&p->packer, p->packs_dir, p->index, err) < 0 ||
+	    work_queue_open(&p->queue, p->packer, 0, err) < 0)
+		return -1;
+	open_stats(p);
+	p->trees = tree_builder_new(p->packer);
+	p->files = file_builder_new(p->packer);
+	if (p->trees == NULL || p->files == NULL)
+		return dm_fail(err, DM_NOMEM, "publish");
+	return 0;
+}
+
+/* ---- walk, and after ---- */
+
+static int
+walk_and_pack(struct publisher *p, struct dm_err *err)
+{
+	char tmp_dir[PATH_MAX];
+	struct walk_options opt = {
+		.fd = p->dir,
+		.ignore = p->ignore,
+		.tmp_dir = tmp_dir,
+		.all_symlinks = p->opt->all_symlinks,
+		.put = put,
+		.known = known,
+		.warn = warn,
+		.arg = p,
+	};
+	bool empty = false;
+
+	cache_file_tmp_dir(tmp_dir);
+	if (fstat(p->folder->fd, &opt.repo) < 0)
+		return dm_fail_errno(err, "%s", p->opt->repo);
+	if (walk(&opt, err) < 0)
+		return -1;
+	while (!empty)
+		if (take_one(p, &empty, err) < 0)
+			return -1;
+	p->opt->progress(p->opt->arg, p->nfiles, p->nbytes);
+	return packer_finish(p->packer, err);
+}
+
+static int
+fill_commit(struct publisher *p, struct commit *c, struct dm_err *err)
+{
+	struct tree_child root;
+	struct pack_name pack;
+	struct place at;
+	bool found = false;
+
+	memset(c, 0, sizeof(*c));
+	tree_builder_root(p->trees, &c->level, &root);
+	if (packer_find(p->packer, &root.id, OBJECT_TREE, &at, &found, err) < 0)
+		return -1;
+	if (!found)
+		return dm_fail(err, DM_STALE,
+		    "the new tree is gone: run the command again");
+	if (packer_pack(p->packer, &at, &pack, err) < 0)
+		return -1;
+	c->tree = root.id;
+	c->entries = root.entries;
+	c->files = root.files;
+	c->bytes = root.bytes;
+	c->at_pack = pack.id;
+	c->at_dir_off = pack.dir_off;
+	c->at_dir_len = pack.dir_len;
+	c->at_ordinal = at.ordinal;
+	if (p->has_parent)
+		c->parents[c->nparents++] = p->parent.commit;
+	c->time = p->opt->time != 0 ? p->opt->time : (uint64_t)time(NULL);
+	if (p->opt->author != NULL &&
+	    snprintf(c->author, sizeof(c->author), "%s", p->opt->author) >=
+		(int)sizeof(c->author))
+		return dm_fail(err, DM_INVALID,
+		    "the author has more than %d bytes", COMMIT_AUTHOR_MAX);
+	c->message = p->opt->message;
+	c->message_size = strlen(p->opt->message);
+	return 0;
+}
+
+/* Is the branch still where this commit started from? */
+static int
+check_branch(struct publisher *p, struct dm_err *err)
+{
+	char was[DIGEST_HEX + 1] = "nothing", is[DIGEST_HEX + 1] = "nothing";
+	struct ref now;
+	bool found = false;
+
+	if (folder_ref_read(p->folder, false, p->opt->branch, &now, &found,
+		err) < 0)
+		return -1;
+	if (found == p->has_parent &&
+	    (!found || digest_equal(&now.commit, &p->parent.commit)))
+		return 0;
+	if (p->has_parent)
+		digest_hex(&p->parent.commit, was);
+	if (found)
+		digest_hex(&now.commit, is);
+	return dm_fail(err, DM_STALE,
+	    "somebody else moved %s: %.12s -> %.12s; run the command again",
+	    p->opt->branch, was, is);
+}
+
+static int
+move_branch(struct publisher *p, const struct commit *c,
+    struct publish_result *out, struct dm_err *err)
+{
+	if (folder_lock(p->folder, err) < 0 || check_branch(p, err) < 0)
+		return -1;
+	if (out->unchanged)
+		out->commit = p->parent.commit;
+	else if (folder_commit_write(p->folder, c, &out->commit, err) < 0 ||
+	    folder_ref_move(p->folder, false, p->opt->branch, &out->commit,
+		err) < 0)
+		return -1;
+	return hints_refresh(p->folder, err);
+}
+
+static int
+publish(struct publisher *p, struct publish_result *out, struct dm_err *err)
+{
+	struct packer_counts counts;
+	struct commit c;
+	struct dm_err e = { 0 };
+
+	if (open_all(p, err) < 0 || walk_and_pack(p, err) < 0 ||
+	    fill_commit(p, &c, err) < 0)
+		return -1;
+	out->unchanged =
+	    p->has_parent && digest_equal(&c.tree, &p->parent_tree);
+	if (move_branch(p, &c, out, err) < 0)
+		return -1;
+	if (p->stats != NULL &&
+	    stat_cache_save(p->stats, p->dir, p->nfiles, &e) < 0)
+		drop_stats(p, &e);
+	packer_counts(p->packer, &counts);
+	out->files = c.files;
+	out->bytes = c.bytes;
+	out->stored = counts.stored;
+	out->packs = counts.packs;
+	return 0;
+}
+
+int
+publish_commit(const struct publish_options *opt, struct publish_result *out,
+    struct dm_err *err)
+{
+	struct publisher p = { .opt = opt, .dir = -1 };
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	if (!ref_name_valid(opt->branch, strlen(opt->branch)))
+		return dm_fail(err, DM_INVALID,
+		    "'%.100s' cannot name a branch: use letters, digits, . _ -"
+		    " and /",
+		    opt->branch);
+	if (strlen(opt->message) > DM_MESSAGE_MAX)
+		return dm_fail(err, DM_INVALID,
+		    "the message has more than %d bytes", DM_MESSAGE_MAX);
+	rc = publish(&p, out, err);
+	release(&p);
+	return rc;
+}
