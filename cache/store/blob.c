@@ -1,0 +1,660 @@
+/*
+ * One blob.
+ *
+ * The map is read and written, not mapped: a mapped file that somebody cuts
+ * short is a SIGBUS, and a bit costs one small read only where a large piece
+ * is used for the first time in a run.  Two processes that write one byte of
+ * the map at the same instant may lose a bit: that costs a fetch.
+ *
+ * Verified bits hold for the data file as it was: `signature` is what fstat
+ * said after our last own write.  All own writes happen under the lock, each
+ * between two fstats, so a change that is not ours is seen either by a reader
+ * (pread, then fstat) or by the next writer; then all bits are dropped and
+ * `dropped` counts up.  A reader compares that count too: without, a reader
+ * that was slow between pread and fstat could take the signature of a write of
+ * ours that came behind a foreign one for that of the bytes it read.
+ */
+#include "cache/store/blob.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache/base/buf.h"
+#include "cache/base/err.h"
+#include "cache/base/io.h"
+#include "cache/base/lock.h"
+#include "cache/pack/pack_dir.h"
+#include "cache/store/directory.h"
+#include "cache/store/shelf.h"
+
+/* Open files of a blob; they close when the last user is done. */
+struct files {
+	_Atomic unsigned refs;
+	int data;
+	int map; /* -1: cannot be used, all pieces are unknown */
+};
+
+struct blob {
+	/* immutable */
+	struct digest key;
+	struct shelf *shelf;
+
+	/* atomic */
+	_Atomic uint64_t signature; /* of the data file; written under mu */
+	_Atomic uint64_t dropped;   /* times that verified was cleared */
+	_Atomic uint64_t finished;
+	_Atomic bool used;
+	_Atomic bool has_files;
+	_Atomic size_t memory; /* of the directory */
+	/* one bit a piece; made once, under mu, when the layout is known */
+	_Atomic(_Atomic uint64_t *) verified;
+
+	struct dm_mutex mu; /* guards all below */
+	struct files *files;
+	struct directory *dir;
+	uint32_t pieces; /* of the layout; 0 not known */
+	uint64_t size;
+};
+
+struct blob *
+blob_new(struct shelf *s, const struct digest *key)
+{
+	struct blob *b = calloc(1, sizeof(*b));
+
+	if (b == NULL)
+		return NULL;
+	b->key = *key;
+	b->shelf = s;
+	dm_mutex_init(&b->mu, DM_RANK_BLOB);
+	return b;
+}
+
+static void
+files_put(struct files *f)
+{
+	if (f == NULL || atomic_fetch_sub(&f->refs, 1) != 1)
+		return;
+	dm_closep(&f->data);
+	dm_closep(&f->map);
+	free(f);
+}
+
+void
+blob_free(struct blob *b)
+{
+	if (b == NULL)
+		return;
+	files_put(b->files);
+	directory_put(b->dir);
+	free(atomic_load(&b->verified));
+	dm_mutex_destroy(&b->mu);
+	free(b);
+}
+
+const struct digest *
+blob_key(const struct blob *b)
+{
+	return &b->key;
+}
+
+/* ---- verified bits ---- */
+
+static void
+drop_verified_locked(struct blob *b)
+{
+	_Atomic uint64_t *bits = atomic_load(&b->verified);
+
+	atomic_fetch_add(&b->dropped, 1);
+	for (uint32_t i = 0; bits != NULL && i < (b->pieces + 63) / 64; i++)
+		atomic_store(&bits[i], 0);
+}
+
+static bool
+is_verified(struct blob *b, uint32_t n)
+{
+	_Atomic uint64_t *bits = atomic_load(&b->verified);
+
+	return bits != NULL && (atomic_load(&bits[n / 64]) >> n % 64 & 1) != 0;
+}
+
+static void
+set_verified_locked(struct blob *b, uint32_t n, bool verified)
+{
+	_Atomic uint64_t *bits = atomic_load(&b->verified);
+	uint64_t bit = (uint64_t)1 << n % 64;
+
+	if (n >= b->pieces)
+		return;
+	if (bits == NULL) {
+		if (!verified)
+			return;
+		bits = calloc((b->pieces + 63) / 64, sizeof(*bits));
+		if (bits == NULL)
+			return; /* then it is hashed again */
+		atomic_store(&b->verified, bits);
+	}
+	if (verified)
+		atomic_fetch_or(&bits[n / 64], bit);
+	else
+		atomic_fetch_and(&bits[n / 64], ~bit);
+}
+
+/* ---- the map ---- */
+
+static bool
+map_bit(const struct files *f, uint32_t n)
+{
+	uint8_t byte = 0;
+
+	return f->map >= 0 &&
+	    dm_pread_full(f->map, &byte, 1, SHELF_MAP_HEADER + n / 8) == 1 &&
+	    (byte >> n % 8 & 1) != 0;
+}
+
+static int
+map_put_locked(const struct files *f, uint32_t n, bool present)
+{
+	uint8_t byte = 0, bit = (uint8_t)(1U << n % 8);
+
+	if (dm_pread_full(f->map, &byte, 1, SHELF_MAP_HEADER + n / 8) < 0)
+		return -1;
+	byte = (uint8_t)(present ? byte | bit : byte & ~bit);
+	return dm_pwrite_full(f->map, &byte, 1, SHELF_MAP_HEADER + n / 8);
+}
+
+/* Make sure that the map speaks of this very file; else begin a new one. */
+static bool
+map_begin_locked(struct blob *b, struct files *f)
+{
+	uint8_t is[SHELF_MAP_HEADER], want[SHELF_MAP_HEADER];
+	struct shelf_map map = { .size = b->size, .pieces = b->pieces };
+	struct stat st;
+
+	if (fstat(f->data, &st) < 0)
+		return false;
+	map.dev = (uint64_t)st.st_dev;
+	map.ino = (uint64_t)st.st_ino;
+	shelf_map_encode(want, &map);
+	if (dm_pread_full(f->map, is, sizeof(is), 0) == sizeof(is) &&
+	    memcmp(is, want, sizeof(is)) == 0)
+		return true;
+	/* The file was removed meanwhile; the map may be its successor's. */
+	if (st.st_nlink == 0)
+		return false;
+	return ftruncate(f->map, 0) == 0 &&
+	    dm_pwrite_full(f->map, want, sizeof(want), 0) == 0;
+}
+
+/* ---- open files ---- */
+
+/* The file is not as we left it, or is not the one that we left. */
+static void
+note_signature_locked(struct blob *b, uint64_t signature)
+{
+	if (signature == atomic_load(&b->signature))
+		return;
+	drop_verified_locked(b);
+	atomic_store(&b->signature, signature);
+}
+
+static struct files *
+files_open_locked(struct blob *b, bool create)
+{
+	struct files *f = calloc(1, sizeof(*f));
+	bool unlinked;
+
+	if (f == NULL)
+		return NULL;
+	atomic_init(&f->refs, 1);
+	f->map = -1;
+	f->data = shelf_get(b->shelf, &b->key, SHELF_BLOB, create);
+	if (f->data < 0) {
+		int error = errno;
+
+		files_put(f);
+		errno = error;
+		return NULL;
+	}
+	f->map = shelf_get(b->shelf, &b->key, SHELF_MAP, true);
+	if (f->map >= 0 && !map_begin_locked(b, f)) {
+		int error = errno;
+
+		dm_closep(&f->map);
+		f->map = -1;
+		errno = error;
+	}
+	note_signature_locked(b, shelf_signature(f->data, &unlinked));
+	return f;
+}
+
+static void
+files_drop_locked(struct blob *b)
+{
+	if (b->files == NULL)
+		return;
+	files_put(dm_steal(&b->files));
+	atomic_store(&b->has_files, false);
+	shelf_hold(b->shelf, -1, 0);
+}
+
+/* Borrow the open files; with create, ones that can be written. */
+static struct files *
+files_get(struct blob *b, bool create)
+{
+	struct files *f;
+	int error = 0;
+
+	dm_lock(&b->mu);
+	if (b->files != NULL && create && b->files->map < 0)
+		files_drop_locked(b);
+	if (b->files == NULL && b->pieces > 0) {
+		b->files = files_open_locked(b, create);
+		error = errno;
+		if (b->files != NULL) {
+			atomic_store(&b->has_files, true);
+			shelf_hold(b->shelf, 1, 0);
+		}
+	}
+	f = b->files;
+	if (f != NULL)
+		atomic_fetch_add(&f->refs, 1);
+	dm_unlock(&b->mu);
+	errno = error;
+	return f;
+}
+
+/* Has somebody else changed the file?  Then nothing is verified.  False: f is
+ * not, or no longer, the blob's file. */
+static bool
+look_locked(struct blob *b, const struct files *f)
+{
+	bool unlinked;
+	uint64_t signature;
+
+	if (b->files != f)
+		return false;
+	signature = shelf_signature(f->data, &unlinked);
+	note_signature_locked(b, signature);
+	if (!unlinked && signature != 0)
+		return true;
+	files_drop_locked(b);
+	return false;
+}
+
+/* ---- the directory ---- */
+
+static void
+set_memory_locked(struct blob *b, size_t memory)
+{
+	size_t old = atomic_exchange(&b->memory, memory);
+
+	shelf_hold(b->shelf, 0, (int64_t)memory - (int64_t)old);
+}
+
+static void
+directory_keep(struct blob *b, struct directory *d)
+{
+	struct directory *old;
+
+	dm_lock(&b->mu);
+	old = b->dir;
+	b->dir = directory_get(d);
+	b->pieces = directory_count(d);
+	b->size = directory_plain_size(d);
+	set_memory_locked(b, directory_memory(d));
+	dm_unlock(&b->mu);
+	directory_put(old);
+}
+
+struct directory *
+blob_directory(struct blob *b)
+{
+	struct directory *d = NULL;
+
+	dm_lock(&b->mu);
+	if (b->dir != NULL)
+		d = directory_get(b->dir);
+	dm_unlock(&b->mu);
+	if (d != NULL)
+		return d;
+	d = directory_load(b->shelf, &b->key);
+	if (d != NULL)
+		directory_keep(b, d);
+	return d;
+}
+
+int
+blob_directory_make(struct blob *b, void *data, size_t size,
+    struct directory **out, struct dm_err *err)
+{
+	if (directory_make(out, b->shelf, &b->key, data, size, err) < 0)
+		return -1;
+	directory_keep(b, *out);
+	return 0;
+}
+
+/* ---- reading ---- */
+
+enum got { HERE, ABSENT, CHANGED };
+
+static void
+drop_piece(struct blob *b, const struct files *f, const struct blob_piece *p)
+{
+	shelf_count_bad(b->shelf);
+	dm_lock(&b->mu);
+	set_verified_locked(b, p->n, false);
+	if (f->map >= 0)
+		(void)map_put_locked(f, p->n, false); /* only a claim */
+	dm_unlock(&b->mu);
+}
+
+/* Read a whole piece and hash it. */
+static bool
+read_and_hash(const struct files *f, const struct blob_piece *p, void *data)
+{
+	struct digest is;
+
+	if (dm_pread_full(f->data, data, p->size, p->off) != (ssize_t)p->size)
+		return false;
+	digest_of(&is, data, p->size);
+	return digest_equal(&is, &p->id);
+}
+
+/* The bytes are their own proof; the map is asked only when they fail. */
+static enum got
+read_small(struct blob *b, const struct files *f, const struct blob_piece *p,
+    uint32_t off, void *buf, uint32_t size)
+{
+	uint8_t part[BLOB_SMALL];
+	void *data = size == p->size ? buf : part;
+
+	if (!read_and_hash(f, p, data)) {
+		if (map_bit(f, p->n))
+			drop_piece(b, f, p);
+		return ABSENT;
+	}
+	if (data == part)
+		memcpy(buf, part + off, size);
+	return HERE;
+}
+
+static enum got
+read_verified(struct blob *b, const struct files *f, const struct blob_piece *p,
+    uint32_t off, void *buf, uint32_t size)
+{
+	uint64_t dropped = atomic_load(&b->dropped);
+	bool unlinked, same;
+
+	if (!is_verified(b, p->n))
+		return ABSENT;
+	if (dm_pread_full(f->data, buf, size, p->off + off) != (ssize_t)size)
+		return ABSENT;
+	if (shelf_signature(f->data, &unlinked) == atomic_load(&b->signature) &&
+	    atomic_load(&b->dropped) == dropped)
+		return HERE;
+	/* Perhaps a write of ours is under way: behind the lock it is not. */
+	dm_lock(&b->mu);
+	same = look_locked(b, f) && atomic_load(&b->dropped) == dropped;
+	dm_unlock(&b->mu);
+	return same ? HERE : CHANGED;
+}
+
+/* The first use in this run: hash it all. */
+static enum got
+read_first(struct blob *b, const struct files *f, const struct blob_piece *p,
+    uint32_t off, void *buf, uint32_t size)
+{
+	DM_AUTO(dm_freep) void *whole = NULL;
+	void *data = buf;
+	uint64_t dropped;
+	bool same;
+
+	if (!map_bit(f, p->n))
+		return ABSENT;
+	if (size != p->size) {
+		data = whole = malloc(p->size);
+		if (data == NULL)
+			return ABSENT;
+	}
+	dm_lock(&b->mu);
+	same = look_locked(b, f);
+	dropped = atomic_load(&b->dropped);
+	dm_unlock(&b->mu);
+	if (!same)
+		return CHANGED;
+	if (!read_and_hash(f, p, data)) {
+		drop_piece(b, f, p);
+		return ABSENT;
+	}
+	dm_lock(&b->mu);
+	if (look_locked(b, f) && atomic_load(&b->dropped) == dropped)
+		set_verified_locked(b, p->n, true);
+	dm_unlock(&b->mu);
+	if (whole != NULL)
+		memcpy(buf, (char *)whole + off, size);
+	return HERE;
+}
+
+static enum got
+read_once(struct blob *b, const struct blob_piece *p, uint32_t off, void *buf,
+    uint32_t size)
+{
+	struct files *f = files_get(b, false);
+	enum got got;
+
+	if (f == NULL)
+		return ABSENT;
+	if (p->size <= BLOB_SMALL) {
+		got = read_small(b, f, p, off, buf, size);
+	} else {
+		got = read_verified(b, f, p, off, buf, size);
+		if (got == ABSENT)
+			got = read_first(b, f, p, off, buf, size);
+	}
+	files_put(f);
+	return got;
+}
+
+bool
+blob_read(struct blob *b, const struct blob_piece *p, uint32_t off, void *buf,
+    uint32_t size)
+{
+	enum got got = CHANGED;
+
+	for (int i = 0; i < 3 && got == CHANGED; i++)
+		got = read_once(b, p, off, buf, size);
+	return got == HERE;
+}
+
+/* ---- writing ---- */
+
+/* The write itself, and what must surround it.  -1 with errno. */
+static int
+write_locked(struct blob *b, const struct files *f, const struct blob_piece *p,
+    const void *data)
+{
+	bool unlinked;
+	int rc, error;
+
+	set_verified_locked(b, p->n, false);
+	rc = dm_pwrite_full(f->data, data, p->size, p->off);
+	error = errno;
+	atomic_store(&b->signature, shelf_signature(f->data, &unlinked));
+	if (rc < 0) {
+		errno = error;
+		return -1;
+	}
+	if (p->size > BLOB_SMALL)
+		set_verified_locked(b, p->n, true);
+	return map_put_locked(f, p->n, true);
+}
+
+/* 1: written; 0: the file was exchanged, try again; -1 with errno. */
+static int
+write_once(struct blob *b, const struct blob_piece *p, const void *data)
+{
+	struct files *f = files_get(b, true);
+	int rc = 0, error;
+
+	if (f == NULL)
+		return -1;
+	dm_lock(&b->mu);
+	if (f->map < 0) {
+		errno = EIO;
+		rc = -1;
+	} else if (look_locked(b, f)) {
+		rc = write_locked(b, f, p, data) < 0 ? -1 : 1;
+	}
+	error = errno;
+	dm_unlock(&b->mu);
+	files_put(f);
+	errno = error;
+	return rc;
+}
+
+void
+blob_write(struct blob *b, const struct blob_piece *p, const void *data)
+{
+	int rc = 0;
+
+	if (!shelf_writable(b->shelf))
+		return;
+	for (int i = 0; i < 3 && rc == 0; i++)
+		rc = write_once(b, p, data);
+	if (rc > 0)
+		shelf_worked(b->shelf);
+	else if (rc < 0)
+		shelf_failed(b->shelf, errno, "cannot store a piece");
+}
+
+void
+blob_claims(struct blob *b, uint32_t first, uint32_t n, uint8_t *out)
+{
+	struct files *f = files_get(b, false);
+	uint8_t part[512];
+
+	memset(out, 0, n);
+	for (uint32_t done = 0; f != NULL && f->map >= 0 && done < n;) {
+		uint32_t bit = first + done, skip = bit % 8;
+		uint32_t some = n - done;
+
+		if (some > sizeof(part) * 8 - skip)
+			some = sizeof(part) * 8 - skip;
+		memset(part, 0, sizeof(part));
+		if (dm_pread_full(f->map, part, (skip + some + 7) / 8,
+			SHELF_MAP_HEADER + bit / 8) <= 0)
+			break;
+		for (uint32_t i = 0; i < some; i++)
+			out[done + i] =
+			    part[(skip + i) / 8] >> (skip + i) % 8 & 1;
+		done += some;
+	}
+	files_put(f);
+}
+
+/* ---- blobs of one piece: no map, no directory ---- */
+
+bool
+blob_whole_read(struct blob *b, struct dm_buf *out)
+{
+	DM_AUTO(dm_closep)
+	int fd = shelf_get(b->shelf, &b->key, SHELF_BLOB, false);
+	struct blob_piece p = { .id = b->key };
+	size_t before = out->size;
+	struct dm_err err;
+	struct stat st;
+	void *data;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= 0 ||
+	    (uint64_t)st.st_size > out->max - out->size ||
+	    st.st_size > OBJECT_DATA_MAX)
+		return false;
+	p.size = (uint32_t)st.st_size;
+	data = dm_buf_extend(out, p.size, &err);
+	if (data == NULL)
+		return false;
+	if (read_and_hash(&(struct files){ .data = fd }, &p, data))
+		return true;
+	out->size = before;
+	shelf_count_bad(b->shelf);
+	return false;
+}
+
+void
+blob_whole_write(struct blob *b, const void *data, size_t size)
+{
+	if (!shelf_writable(b->shelf))
+		return;
+	if (shelf_replace(b->shelf, &b->key, SHELF_BLOB, data, size) == 0)
+		shelf_worked(b->shelf);
+	else
+		shelf_failed(b->shelf, errno, "cannot store a file");
+}
+
+/* ---- for the table of blobs ---- */
+
+uint64_t
+blob_finished(const struct blob *b)
+{
+	return atomic_load(&b->finished);
+}
+
+void
+blob_finish(struct blob *b)
+{
+	atomic_fetch_add(&b->finished, 1);
+}
+
+void
+blob_use(struct blob *b)
+{
+	if (!atomic_load_explicit(&b->used, memory_order_relaxed))
+		atomic_store_explicit(&b->used, true, memory_order_relaxed);
+}
+
+bool
+blob_was_used(struct blob *b)
+{
+	return atomic_exchange(&b->used, false);
+}
+
+bool
+blob_has_files(const struct blob *b)
+{
+	return atomic_load(&b->has_files);
+}
+
+size_t
+blob_memory(const struct blob *b)
+{
+	return atomic_load(&b->memory);
+}
+
+void
+blob_cool(struct blob *b, bool files, bool directory)
+{
+	struct directory *d = NULL;
+
+	dm_lock(&b->mu);
+	if (files)
+		files_drop_locked(b);
+	if (directory) {
+		d = dm_steal(&b->dir);
+		set_memory_locked(b, 0);
+	}
+	dm_unlock(&b->mu);
+	directory_put(d);
+}
+
+void
+blob_sweep(struct blob *b)
+{
+	dm_lock(&b->mu);
+	if (b->files != NULL)
+		(void)look_locked(b, b->files);
+	dm_unlock(&b->mu);
+}

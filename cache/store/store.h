@@ -1,0 +1,37 @@
+/* cache/store/store.h - the blobs that this process uses, by key. */
+#ifndef DM_STORE_STORE_H
+#define DM_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/base/attr.h"
+
+struct blob;
+struct digest;
+struct dm_err;
+struct shelf;
+
+/*
+ * A blob, once asked for, stays in the table until the end, because its
+ * verified bits do; its descriptors and its directory are bounded: those of
+ * blobs that were not used lately are closed and freed.
+ *
+ * Threads: any call from any thread.  Locks itself (DM_RANK_BLOBS).
+ */
+struct store;
+
+/* As shelf_open(). */
+int store_open(struct store **out, const char *dir,
+    struct dm_err *err) DM_MUST_CHECK;
+void store_close(struct store *s);
+
+struct shelf *store_shelf(struct store *s);
+
+/* The blob of that key; NULL: no memory.  Good until store_close(). */
+struct blob *store_blob(struct store *s, const struct digest *key);
+
+/* Once a second: let go of files that somebody removed. */
+void store_sweep(struct store *s);
+
+#endif
