@@ -1,0 +1,51 @@
+/* cache/plan.h - which neighbours of a missing piece are worth fetching along.
+ */
+#ifndef DM_CACHE_PLAN_H
+#define DM_CACHE_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/base/attr.h"
+#include "cache/pack/pack_dir.h"
+
+struct blob;
+struct directory;
+
+enum {
+	PLAN_MISS = 1 << 20,    /* stored bytes of a first miss */
+	PLAN_MOST = 8 << 20,    /* of a sequential reader's window */
+	PLAN_GAP = 64 << 10,    /* of pieces that are here, fetched over */
+	PLAN_LARGE = 128 << 10, /* a piece from this size on comes alone */
+	PLAN_PIECES = 2048,     /* in each direction */
+};
+
+/* Some pieces of a pack, in order. */
+struct plan {
+	uint32_t first, n;
+	struct pack_object *object;
+	uint8_t *skip; /* here already, or on its way */
+};
+
+/* Look at pieces first to first + n - 1 (fewer at the pack's end).  False: no
+ * memory, or the directory has changed. */
+bool plan_init(struct plan *p, struct directory *dir, struct blob *blob,
+    uint32_t first, uint32_t n);
+void plan_release(struct plan *p);
+
+/* How many pieces a window of so many bytes may hold, guessed. */
+uint32_t plan_guess(const struct directory *dir, uint64_t window);
+
+/* Memory that a piece takes while it is fetched. */
+uint64_t plan_cost(const struct pack_object *o);
+
+/*
+ * The range of indexes [*lo, *hi) to fetch so that piece number at (an index)
+ * comes: forwards, then, with back, backwards, over pieces that are not to be
+ * skipped, and small gaps of others, while window (stored bytes) and cost_max
+ * hold.  Pure.
+ */
+void plan_range(const struct plan *p, uint32_t at, uint64_t window,
+    uint64_t cost_max, bool back, uint32_t *lo, uint32_t *hi);
+
+#endif
