@@ -1,0 +1,626 @@
+/*
+ * The door: a read is a walk from a place to bytes, and is begun anew whenever
+ * something had to be fetched.  What came for it is held by its wait, so each
+ * round gets further than the one before, with or without a disk.
+ */
+#include "cache/cache.h"
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/base/buf.h"
+#include "cache/base/clock.h"
+#include "cache/base/err.h"
+#include "cache/base/lock.h"
+#include "cache/fetch.h"
+#include "cache/held.h"
+#include "cache/net/origin.h"
+#include "cache/pack/pack_dir.h"
+#include "cache/store/blob.h"
+#include "cache/store/directory.h"
+#include "cache/store/shelf.h"
+#include "cache/store/store.h"
+
+static const uint64_t memory_default = (uint64_t)256 << 20;
+
+struct cache {
+	/* immutable after open */
+	struct store *store;
+	struct fetch *fetch;
+	uint64_t timeout_ms;
+
+	_Atomic uint64_t hits;
+	_Atomic uint64_t calls; /* under way, and CLOSING */
+
+	struct dm_mutex mu; /* guards idle */
+	pthread_cond_t idle;
+};
+
+#define CLOSING ((uint64_t)1 << 63)
+
+/* ---- open and close ---- */
+
+int
+cache_open(struct cache **out, const struct cache_options *opt,
+    struct dm_err *err)
+{
+	struct cache *c = calloc(1, sizeof(*c));
+	char dir[PATH_MAX];
+	const char *why;
+
+	if (c == NULL)
+		return dm_fail(err, DM_NOMEM, "cache");
+	c->timeout_ms = opt->timeout_ms;
+	dm_mutex_init(&c->mu, DM_RANK_WAIT);
+	dm_cond_init(&c->idle);
+	if ((opt->dir == NULL &&
+		cache_dir_default(dir, sizeof(dir), &why, err) < 0) ||
+	    store_open(&c->store, opt->dir != NULL ? opt->dir : dir, err) < 0 ||
+	    fetch_open(&c->fetch, c->store,
+		opt->memory != 0 ? opt->memory : memory_default, err) < 0) {
+		cache_close(c);
+		return -1;
+	}
+	*out = c;
+	return 0;
+}
+
+void
+cache_close(struct cache *c)
+{
+	if (c == NULL)
+		return;
+	atomic_fetch_or(&c->calls, CLOSING);
+	if (c->fetch != NULL)
+		fetch_stop(c->fetch);
+	dm_lock(&c->mu);
+	while (atomic_load(&c->calls) != CLOSING)
+		dm_cond_wait(&c->idle, &c->mu);
+	dm_unlock(&c->mu);
+	fetch_close(c->fetch);
+	store_close(c->store);
+	pthread_cond_destroy(&c->idle);
+	dm_mutex_destroy(&c->mu);
+	free(c);
+}
+
+/* While the cache closes, the count falls under the lock only: who waits for
+ * it to be 0 may free the cache then. */
+static void
+leave(struct cache *c)
+{
+	uint64_t calls = atomic_load(&c->calls);
+
+	while ((calls & CLOSING) == 0)
+		if (atomic_compare_exchange_weak(&c->calls, &calls, calls - 1))
+			return;
+	dm_lock(&c->mu);
+	atomic_fetch_sub(&c->calls, 1);
+	pthread_cond_signal(&c->idle);
+	dm_unlock(&c->mu);
+}
+
+static int
+enter(struct cache *c, struct dm_err *err)
+{
+	if ((atomic_fetch_add(&c->calls, 1) & CLOSING) == 0)
+		return 0;
+	leave(c);
+	return dm_fail(err, DM_CANCELLED, "the cache is closing");
+}
+
+const char *
+cache_dir(const struct cache *c)
+{
+	return shelf_path(store_shelf(c->store));
+}
+
+/* ---- waits ---- */
+
+void
+cache_wait_init(struct cache_wait *w, void (*wake)(struct cache_wait *),
+    uint64_t deadline_ms)
+{
+	*w = (struct cache_wait){ .wake = wake, .deadline_ms = deadline_ms };
+}
+
+void
+cache_wait_release(struct cache_wait *w)
+{
+	held_free(w->held);
+	free(w->text);
+	w->held = NULL;
+	w->text = NULL;
+}
+
+void
+cache_wait_cancel(struct cache *c, struct cache_wait *w)
+{
+	struct dm_err closing;
+
+	/* A cache that closes has woken w already. */
+	if (enter(c, &closing) < 0)
+		return;
+	fetch_cancel(c->fetch, w);
+	leave(c);
+}
+
+/* The error that befell what w waited for; it is told once. */
+static int
+wait_failure(struct cache_wait *w, struct dm_err *err)
+{
+	enum dm_code code = (enum dm_code)w->failed;
+
+	if (code == DM_OK)
+		return 0;
+	(void)dm_fail(err, code, "%s", w->text != NULL ? w->text : "no memory");
+	w->failed = DM_OK;
+	free(w->text);
+	w->text = NULL;
+	return -1;
+}
+
+/* A caller that blocks. */
+struct blocked {
+	struct cache_wait wait; /* first: wake gets its address */
+	struct dm_mutex mu;     /* guards woken */
+	pthread_cond_t cond;
+	bool woken;
+};
+
+static void
+wake_blocked(struct cache_wait *w)
+{
+	struct blocked *b = (struct blocked *)w;
+
+	dm_lock(&b->mu);
+	b->woken = true;
+	pthread_cond_signal(&b->cond);
+	dm_unlock(&b->mu);
+}
+
+static void
+block(struct blocked *b)
+{
+	dm_lock(&b->mu);
+	while (!b->woken)
+		dm_cond_wait(&b->cond, &b->mu);
+	b->woken = false;
+	dm_unlock(&b->mu);
+}
+
+/* ---- one read ---- */
+
+struct read {
+	struct cache *cache;
+	struct origin *origin;
+	const struct cache_place *at;
+	const struct digest *id; /* NULL: what the directory says */
+	enum object_kind kind;
+	struct blob *blob;
+
+	/* cache_read: a part of an object of this size, to buf */
+	uint32_t plain_size, off, size;
+	void *buf;
+	/* cache_object: all of it */
+	struct dm_buf *out;
+};
+
+static int
+missing(const struct read *r, struct directory *dir, uint64_t finished,
+    struct cache_wait *wait, struct dm_err *err)
+{
+	struct fetch_want want = {
+		.origin = r->origin,
+		.blob = r->blob,
+		.dir = dir,
+		.dir_off = r->at->dir_off,
+		.dir_len = r->at->dir_len,
+		.piece = dir == NULL ? FETCH_DIR : r->at->ordinal,
+		.finished = finished,
+	};
+
+	return fetch_start(r->cache->fetch, &want, wait, err);
+}
+
+static int
+stale(const struct read *r, const char *what, struct dm_err *err)
+{
+	char hex[DIGEST_HEX + 1];
+
+	digest_hex(&r->at->pack, hex);
+	return dm_fail(err, DM_CORRUPT, "%s: pack %.12s: object %u %s",
+	    origin_name(r->origin), hex, r->at->ordinal, what);
+}
+
+/* Is the object there the one that was meant? */
+static int
+check_object(const struct read *r, const struct pack_object *o,
+    struct dm_err *err)
+{
+	if (r->id != NULL && !digest_equal(&o->id, r->id))
+		return stale(r, "is another one", err);
+	if (o->kind != r->kind)
+		return stale(r, "is of another kind", err);
+	if (r->out == NULL && o->plain_size != r->plain_size)
+		return stale(r, "has another size", err);
+	return 0;
+}
+
+/* The directory's record from dir, if dir can still be read. */
+static bool
+read_record(const struct read *r, struct directory *dir, struct pack_object *o)
+{
+	return r->at->ordinal >= directory_count(dir) ||
+	    directory_objects(dir, r->at->ordinal, 1, o);
+}
+
+/* Find the directory and in it the object.  NULL: it is not here. */
+static struct directory *
+find_directory(const struct read *r, const struct cache_wait *wait,
+    struct pack_object *o)
+{
+	struct directory *dir;
+	struct cache_held *held;
+
+	for (int i = 0; i < 2; i++) {
+		dir = blob_directory(r->blob);
+		if (dir == NULL || read_record(r, dir, o))
+			break;
+		directory_put(dir);
+		dir = NULL;
+		blob_cool(r->blob, false, true);
+	}
+	if (dir != NULL)
+		return dir;
+	held = held_find(wait->held, r->blob, FETCH_DIR);
+	if (held != NULL && read_record(r, held->dir, o))
+		return directory_get(held->dir);
+	return NULL;
+}
+
+/* Copy the bytes from the wait or the disk to where they are wanted. */
+static bool
+find_bytes(const struct read *r, const struct pack_object *o,
+    const struct cache_wait *wait, uint32_t off, void *buf, uint32_t size)
+{
+	struct blob_piece p = {
+		.id = o->id,
+		.off = o->plain_off,
+		.size = o->plain_size,
+		.n = r->at->ordinal,
+	};
+	struct cache_held *held =
+	    held_find(wait->held, r->blob, r->at->ordinal);
+
+	if (held != NULL && held->bytes->size == o->plain_size) {
+		memcpy(buf, held->bytes->data + off, size);
+		return true;
+	}
+	if (!blob_read(r->blob, &p, off, buf, size))
+		return false;
+	atomic_fetch_add_explicit(&r->cache->hits, 1, memory_order_relaxed);
+	return true;
+}
+
+/* With the record at hand.  1: done; 0: not here; -1. */
+static int
+deliver(const struct read *r, const struct pack_object *o,
+    const struct cache_wait *wait, struct dm_err *err)
+{
+	size_t before;
+	void *room;
+
+	if (r->out == NULL)
+		return find_bytes(r, o, wait, r->off, r->buf, r->size);
+	before = r->out->size;
+	room = dm_buf_extend(r->out, o->plain_size, err);
+	if (room == NULL)
+		return -1;
+	if (find_bytes(r, o, wait, 0, room, o->plain_size))
+		return 1;
+	r->out->size = before;
+	return 0;
+}
+
+/* From the place to the bytes, once.  1: done; 0: look again; -1, DM_AGAIN
+ * too. */
+static int
+walk(const struct read *r, struct cache_wait *wait, struct dm_err *err)
+{
+	uint64_t finished = blob_finished(r->blob);
+	struct pack_object o = { 0 };
+	struct directory *dir = find_directory(r, wait, &o);
+	int rc;
+
+	if (dir == NULL)
+		return missing(r, NULL, finished, wait, err);
+	if (r->at->ordinal >= directory_count(dir))
+		rc = stale(r, "does not exist", err);
+	else
+		rc = check_object(r, &o, err);
+	if (rc == 0 && o.plain_size == 0)
+		rc = 1;
+	if (rc == 0)
+		rc = deliver(r, &o, wait, err);
+	if (rc == 0)
+		rc = missing(r, dir, finished, wait, err);
+	directory_put(dir);
+	return rc;
+}
+
+static int
+read_waiting(const struct read *r, struct cache_wait *wait, struct dm_err *err)
+{
+	int rc = wait_failure(wait, err);
+
+	while (rc == 0)
+		rc = walk(r, wait, err);
+	return rc < 0 ? -1 : 0;
+}
+
+static int
+read_blocking(const struct read *r, struct dm_err *err)
+{
+	struct blocked b = { .woken = false };
+	struct dm_err why;
+	int rc;
+
+	cache_wait_init(&b.wait, wake_blocked,
+	    dm_deadline_ms(r->cache->timeout_ms));
+	dm_mutex_init(&b.mu, DM_RANK_WAIT);
+	dm_cond_init(&b.cond);
+	while ((rc = read_waiting(r, &b.wait, &why)) < 0 &&
+	    why.code == DM_AGAIN)
+		block(&b);
+	if (rc < 0)
+		*err = why;
+	cache_wait_release(&b.wait);
+	pthread_cond_destroy(&b.cond);
+	dm_mutex_destroy(&b.mu);
+	return rc;
+}
+
+static int
+run(struct read *r, struct cache_wait *wait, struct dm_err *err)
+{
+	int rc;
+
+	if (enter(r->cache, err) < 0)
+		return -1;
+	r->blob = store_blob(r->cache->store, &r->at->pack);
+	if (r->blob == NULL)
+		rc = dm_fail(err, DM_NOMEM, "cache");
+	else if (wait != NULL)
+		rc = read_waiting(r, wait, err);
+	else
+		rc = read_blocking(r, err);
+	leave(r->cache);
+	return rc;
+}
+
+int
+cache_read(struct cache *c, struct origin *o, const struct cache_place *at,
+    const struct digest *id, uint32_t plain_size, uint32_t off, void *buf,
+    uint32_t size, struct cache_wait *wait, struct dm_err *err)
+{
+	struct read r = {
+		.cache = c,
+		.origin = o,
+		.at = at,
+		.id = id,
+		.kind = OBJECT_DATA,
+		.plain_size = plain_size,
+		.off = off,
+		.size = size,
+		.buf = buf,
+	};
+
+	if (size == 0)
+		return 0;
+	return run(&r, wait, err);
+}
+
+int
+cache_object(struct cache *c, struct origin *o, const struct cache_place *at,
+    const struct digest *id, enum object_kind kind, struct dm_buf *out,
+    struct cache_wait *wait, struct dm_err *err)
+{
+	struct read r = {
+		.cache = c,
+		.origin = o,
+		.at = at,
+		.id = id,
+		.kind = kind,
+		.out = out,
+	};
+
+	return run(&r, wait, err);
+}
+
+uint32_t
+cache_present(struct cache *c, const struct cache_place *at,
+    uint32_t plain_size)
+{
+	struct dm_err err;
+	struct directory *dir;
+	struct blob *b;
+	uint8_t here = 0;
+
+	if (enter(c, &err) < 0)
+		return 0;
+	b = store_blob(c->store, &at->pack);
+	dir = b == NULL ? NULL : blob_directory(b);
+	if (dir != NULL && at->ordinal < directory_count(dir))
+		blob_claims(b, at->ordinal, 1, &here);
+	directory_put(dir);
+	leave(c);
+	return here ? plain_size : 0;
+}
+
+void
+cache_prefetch(struct cache *c, struct origin *o, const struct cache_place *at,
+    uint32_t n)
+{
+	struct fetch_want want = {
+		.origin = o,
+		.dir_off = at->dir_off,
+		.dir_len = at->dir_len,
+		.piece = FETCH_DIR,
+	};
+	struct dm_err err;
+
+	if (enter(c, &err) < 0)
+		return;
+	want.blob = store_blob(c->store, &at->pack);
+	if (want.blob != NULL) {
+		want.finished = blob_finished(want.blob);
+		want.dir = blob_directory(want.blob);
+		if (want.dir != NULL)
+			want.piece = at->ordinal;
+		fetch_ahead(c->fetch, &want, n);
+		directory_put(want.dir);
+	}
+	leave(c);
+}
+
+void
+cache_counts(struct cache *c, struct cache_counts *out)
+{
+	struct shelf *shelf = store_shelf(c->store);
+	struct fetch_counts fetch;
+
+	fetch_counts(c->fetch, &fetch);
+	*out = (struct cache_counts){
+		.hits = atomic_load(&c->hits),
+		.misses = fetch.waited,
+		.fetched = fetch.fetched,
+		.wasted = fetch.wasted,
+		.bad_disk = shelf_bad(shelf),
+		.bad_origin = fetch.bad,
+		.waiting = fetch.waiting,
+		.disk_broken = shelf_broken(shelf),
+	};
+}
+
+/* ---- whole files ---- */
+
+/* A whole file on its way. */
+struct whole {
+	struct dm_mutex mu; /* guards all below */
+	pthread_cond_t ended;
+	struct dm_buf *out;
+	bool done;
+	struct dm_err err;
+};
+
+static int
+whole_data(void *arg, const void *data, size_t size)
+{
+	struct whole *w = arg;
+	struct dm_err err;
+	int rc;
+
+	dm_lock(&w->mu);
+	rc = dm_buf_append(w->out, data, size, &err);
+	dm_unlock(&w->mu);
+	return rc;
+}
+
+static void
+whole_done(void *arg, const struct dm_err *err)
+{
+	struct whole *w = arg;
+
+	dm_lock(&w->mu);
+	if (err != NULL)
+		w->err = *err;
+	w->done = true;
+	pthread_cond_signal(&w->ended);
+	dm_unlock(&w->mu);
+}
+
+/* Get the whole file at path and compare its digest. */
+static int
+get_whole(struct origin *o, const char *path, enum origin_fresh fresh,
+    uint64_t deadline_ms, const struct digest *id, struct dm_buf *out,
+    struct dm_err *err)
+{
+	struct whole w = { .out = out };
+	struct origin_get get = {
+		.path = path,
+		.size = ORIGIN_WHOLE,
+		.limit = out->max - out->size,
+		.fresh = fresh,
+		.deadline_ms = deadline_ms,
+		.data = whole_data,
+		.done = whole_done,
+		.arg = &w,
+	};
+	size_t before = out->size;
+	struct digest is;
+
+	dm_mutex_init(&w.mu, DM_RANK_WAIT);
+	dm_cond_init(&w.ended);
+	origin_start(o, &get);
+	dm_lock(&w.mu);
+	while (!w.done)
+		dm_cond_wait(&w.ended, &w.mu);
+	dm_unlock(&w.mu);
+	pthread_cond_destroy(&w.ended);
+	dm_mutex_destroy(&w.mu);
+	if (w.err.code == DM_OK) {
+		digest_of(&is, out->data + before, out->size - before);
+		if (digest_equal(&is, id))
+			return 0;
+		(void)dm_fail(&w.err, DM_CORRUPT,
+		    "%s: %s does not match its id", origin_name(o), path);
+	}
+	out->size = before;
+	*err = w.err;
+	return -1;
+}
+
+static int
+fetch_whole(struct cache *c, struct origin *o, const char *path,
+    const struct digest *id, struct dm_buf *out, struct dm_err *err)
+{
+	static const enum origin_fresh tries[] = { ORIGIN_CACHED,
+		ORIGIN_REVALIDATE, ORIGIN_UNIQUE };
+	uint64_t deadline_ms = dm_deadline_ms(c->timeout_ms);
+	int rc = -1;
+
+	for (size_t i = 0; rc < 0 && i < sizeof(tries) / sizeof(tries[0]);
+	     i++) {
+		rc = get_whole(o, path, tries[i], deadline_ms, id, out, err);
+		if (rc < 0 && err->code != DM_CORRUPT &&
+		    (err->code != DM_NOTFOUND || i > 0))
+			break;
+	}
+	return rc;
+}
+
+int
+cache_file(struct cache *c, struct origin *o, const char *path,
+    const struct digest *id, struct dm_buf *out, struct dm_err *err)
+{
+	size_t before = out->size;
+	struct blob *b;
+	int rc = 0;
+
+	if (enter(c, err) < 0)
+		return -1;
+	b = store_blob(c->store, id);
+	if (b == NULL) {
+		rc = dm_fail(err, DM_NOMEM, "cache");
+	} else if (!blob_whole_read(b, out)) {
+		rc = fetch_whole(c, o, path, id, out, err);
+		if (rc == 0)
+			blob_whole_write(b, out->data + before,
+			    out->size - before);
+	}
+	leave(c);
+	return rc;
+}

@@ -1,0 +1,409 @@
+/*
+ * What commands do to a cache directory as a whole: count, clear, check.
+ *
+ * Daemons may be using it meanwhile.  A blob is removed map first, then
+ * directory, then bytes, so that whoever comes in between finds nothing that
+ * claims to be there.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cache/base/digest.h"
+#include "cache/base/err.h"
+#include "cache/base/io.h"
+#include "cache/cache.h"
+#include "cache/store/directory.h"
+#include "cache/store/shelf.h"
+
+/* ---- walking ---- */
+
+struct file {
+	int folder; /* descriptor of blobs/AA */
+	const char *name;
+	struct digest key;
+	const char *suffix; /* "", ".map", ".dir"; NULL: not one of ours */
+	struct stat st;
+};
+
+typedef int (*each_fn)(void *arg, const struct file *file, struct dm_err *err);
+
+static void
+closedirp(DIR **dir)
+{
+	if (*dir != NULL)
+		(void)closedir(*dir);
+}
+
+static void
+classify(struct file *file)
+{
+	static const char *const suffix[] = { "", ".map", ".dir" };
+	size_t n = strlen(file->name);
+
+	file->suffix = NULL;
+	if (n < DIGEST_HEX || !S_ISREG(file->st.st_mode) ||
+	    !digest_parse(&file->key, file->name, DIGEST_HEX))
+		return;
+	for (size_t i = 0; i < sizeof(suffix) / sizeof(suffix[0]); i++)
+		if (strcmp(file->name + DIGEST_HEX, suffix[i]) == 0)
+			file->suffix = suffix[i];
+}
+
+static bool
+is_dots(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* readdir(3) on a stream of our own is safe; the _r form is obsolete. */
+static const char *
+next_name(DIR *dir)
+{
+	struct dirent *e;
+
+	do
+		e = readdir(dir); /* NOLINT(concurrency-mt-unsafe) */
+	while (e != NULL && is_dots(e->d_name));
+	return e == NULL ? NULL : e->d_name;
+}
+
+/* A directory that was exchanged for something else has no files. */
+static DIR *
+open_dir(int at, const char *name)
+{
+	int fd =
+	    openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (dir == NULL)
+		dm_closep(&fd);
+	return dir;
+}
+
+static int
+walk_folder(int blobs, const char *name, each_fn each, void *arg,
+    struct dm_err *err)
+{
+	DM_AUTO(closedirp) DIR *dir = open_dir(blobs, name);
+	struct file file;
+
+	if (dir == NULL)
+		return 0;
+	file.folder = dirfd(dir);
+	while ((file.name = next_name(dir)) != NULL) {
+		if (fstatat(file.folder, file.name, &file.st,
+			AT_SYMLINK_NOFOLLOW) < 0)
+			continue; /* removed meanwhile */
+		classify(&file);
+		if (each(arg, &file, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Call each for every file of the cache in dir. */
+static int
+walk(const char *dir, each_fn each, void *arg, struct dm_err *err)
+{
+	DM_AUTO(dm_closep) int root = -1;
+	DM_AUTO(closedirp) DIR *blobs = NULL;
+	const char *name;
+
+	if (access(dir, F_OK) < 0 && errno == ENOENT)
+		return 0; /* no cache yet */
+	if (shelf_check(dir, err) < 0)
+		return -1;
+	root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return dm_fail_errno(err, "cache directory %s", dir);
+	blobs = open_dir(root, "blobs");
+	if (blobs == NULL)
+		return 0;
+	while ((name = next_name(blobs)) != NULL)
+		if (walk_folder(dirfd(blobs), name, each, arg, err) < 0)
+			return -1;
+	return 0;
+}
+
+static void
+add_usage(struct cache_usage *u, const struct file *file)
+{
+	u->blobs += file->suffix != NULL && file->suffix[0] == '\0';
+	u->bytes += (uint64_t)file->st.st_blocks * 512;
+}
+
+/* ---- usage ---- */
+
+static int
+count_file(void *arg, const struct file *file, struct dm_err *err)
+{
+	(void)err;
+	add_usage(arg, file);
+	return 0;
+}
+
+/* Free space of the file system that dir is, or will be, on. */
+static uint64_t
+disk_free(const char *dir)
+{
+	char part[PATH_MAX];
+	struct statvfs fs;
+
+	(void)snprintf(part, sizeof(part), "%s", dir);
+	while (statvfs(part, &fs) < 0) {
+		char *slash = strrchr(part, '/');
+
+		if (slash == NULL || part[1] == '\0')
+			return 0;
+		slash[slash == part] = '\0';
+	}
+	return (uint64_t)fs.f_bavail * fs.f_frsize;
+}
+
+int
+cache_usage(const char *dir, struct cache_usage *out, struct dm_err *err)
+{
+	*out = (struct cache_usage){ .disk_free = disk_free(dir) };
+	return walk(dir, count_file, out, err);
+}
+
+/* ---- clear ---- */
+
+struct clearing {
+	struct cache_usage *freed;
+	const char *suffix; /* what this pass removes; NULL: all that is left */
+};
+
+static int
+clear_file(void *arg, const struct file *file, struct dm_err *err)
+{
+	const struct clearing *c = arg;
+	bool ours = file->suffix != NULL && c->suffix != NULL &&
+	    strcmp(file->suffix, c->suffix) == 0;
+
+	if (c->suffix != NULL && !ours)
+		return 0;
+	if (unlinkat(file->folder, file->name,
+		S_ISDIR(file->st.st_mode) ? AT_REMOVEDIR : 0) == 0)
+		add_usage(c->freed, file);
+	else if (errno != ENOENT && !S_ISDIR(file->st.st_mode))
+		return dm_fail_errno(err, "remove %s", file->name);
+	return 0;
+}
+
+int
+cache_clear(const char *dir, struct cache_usage *freed, struct dm_err *err)
+{
+	struct clearing c = { .freed = freed };
+	static const char *const passes[] = { ".map", ".dir", "", NULL };
+
+	*freed = (struct cache_usage){ 0 };
+	for (size_t i = 0; i < sizeof(passes) / sizeof(passes[0]); i++) {
+		c.suffix = passes[i];
+		if (walk(dir, clear_file, &c, err) < 0)
+			return -1;
+	}
+	freed->disk_free = disk_free(dir);
+	return 0;
+}
+
+/* ---- fsck ---- */
+
+struct checking {
+	struct cache_check *out;
+	struct shelf *shelf;
+	void (*progress)(void *arg, uint64_t bytes);
+	void *arg;
+	uint8_t *part; /* OBJECT_DATA_MAX bytes */
+};
+
+/* Bytes of a small cache, or of one damaged in an odd way, are not worth a
+ * closer look: what cannot be explained goes. */
+static void
+drop_blob(struct checking *c, const struct digest *key)
+{
+	c->out->bad++;
+	shelf_remove(c->shelf, key, SHELF_MAP);
+	shelf_remove(c->shelf, key, SHELF_DIR);
+	shelf_remove(c->shelf, key, SHELF_BLOB);
+}
+
+static void
+count_piece(struct checking *c, uint64_t size)
+{
+	c->out->pieces++;
+	c->out->bytes += size;
+	if (c->progress != NULL)
+		c->progress(c->arg, c->out->bytes);
+}
+
+static bool
+piece_is_good(struct checking *c, int fd, const struct pack_object *o)
+{
+	struct digest is;
+
+	if (dm_pread_full(fd, c->part, o->plain_size, o->plain_off) !=
+	    (ssize_t)o->plain_size)
+		return false;
+	digest_of(&is, c->part, o->plain_size);
+	return digest_equal(&is, &o->id);
+}
+
+static void
+clear_bit(int map, uint32_t n)
+{
+	uint8_t byte = 0;
+
+	if (dm_pread_full(map, &byte, 1, SHELF_MAP_HEADER + n / 8) != 1)
+		return;
+	byte = (uint8_t)(byte & ~(1U << n % 8));
+	(void)dm_pwrite_full(map, &byte, 1, SHELF_MAP_HEADER + n / 8);
+}
+
+/* Does the map's header speak of this very file, with this layout? */
+static bool
+map_is_good(int map, const struct file *file, const struct directory *dir)
+{
+	uint8_t header[SHELF_MAP_HEADER];
+	struct shelf_map is;
+	ssize_t n = dm_pread_full(map, header, sizeof(header), 0);
+
+	return n == (ssize_t)sizeof(header) &&
+	    shelf_map_decode(&is, header, sizeof(header)) &&
+	    is.dev == (uint64_t)file->st.st_dev &&
+	    is.ino == (uint64_t)file->st.st_ino &&
+	    is.size == directory_plain_size(dir) &&
+	    is.pieces == directory_count(dir);
+}
+
+/* Hash every piece that the map claims.  False: the directory has changed. */
+static bool
+check_pieces(struct checking *c, int fd, int map, struct directory *dir)
+{
+	uint32_t n = directory_count(dir);
+	struct pack_object o;
+	uint8_t byte = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (i % 8 == 0 &&
+		    dm_pread_full(map, &byte, 1, SHELF_MAP_HEADER + i / 8) != 1)
+			byte = 0;
+		if ((byte >> i % 8 & 1) == 0)
+			continue;
+		if (!directory_objects(dir, i, 1, &o))
+			return false;
+		count_piece(c, o.plain_size);
+		if (!piece_is_good(c, fd, &o)) {
+			c->out->bad++;
+			clear_bit(map, i);
+		}
+	}
+	return true;
+}
+
+/* A blob without a directory is one piece whose digest is its name. */
+static bool
+whole_is_good(struct checking *c, int fd, const struct file *file)
+{
+	struct pack_object o = { .id = file->key };
+
+	if (file->st.st_size > OBJECT_DATA_MAX)
+		return false;
+	o.plain_size = (uint32_t)file->st.st_size;
+	count_piece(c, o.plain_size);
+	return piece_is_good(c, fd, &o);
+}
+
+static void
+check_blob(struct checking *c, const struct file *file)
+{
+	DM_AUTO(dm_closep)
+	int fd = shelf_get(c->shelf, &file->key, SHELF_BLOB, false);
+	DM_AUTO(dm_closep) int map = -1;
+	struct directory *dir;
+
+	if (fd < 0)
+		return; /* removed meanwhile */
+	map = shelf_get(c->shelf, &file->key, SHELF_MAP, false);
+	dir = directory_load(c->shelf, &file->key);
+	c->out->blobs++;
+	if (dir == NULL) {
+		if (map >= 0 || !whole_is_good(c, fd, file))
+			drop_blob(c, &file->key);
+	} else if (map >= 0 && !map_is_good(map, file, dir)) {
+		c->out->bad++;
+		shelf_remove(c->shelf, &file->key, SHELF_MAP);
+	} else if (map >= 0 && !check_pieces(c, fd, map, dir)) {
+		drop_blob(c, &file->key);
+	}
+	directory_put(dir);
+}
+
+/* A temporary name this old belongs to nobody any more. */
+static bool
+is_leftover(const struct file *file)
+{
+	struct timespec now;
+
+	return clock_gettime(CLOCK_REALTIME, &now) == 0 &&
+	    now.tv_sec - file->st.st_mtim.tv_sec > 3600;
+}
+
+static int
+check_file(void *arg, const struct file *file, struct dm_err *err)
+{
+	struct checking *c = arg;
+	struct directory *dir;
+
+	(void)err;
+	if (file->suffix == NULL) {
+		if (strstr(file->name, ".tmp") == NULL)
+			c->out->bad++;
+		else if (!is_leftover(file))
+			return 0;
+		(void)unlinkat(file->folder, file->name,
+		    S_ISDIR(file->st.st_mode) ? AT_REMOVEDIR : 0);
+	} else if (file->suffix[0] == '\0') {
+		check_blob(c, file);
+	} else if (strcmp(file->suffix, ".dir") == 0) {
+		dir = directory_load(c->shelf, &file->key);
+		directory_put(dir);
+	}
+	return 0;
+}
+
+int
+cache_fsck(const char *dir, struct cache_check *out,
+    void (*progress)(void *arg, uint64_t bytes), void *arg, struct dm_err *err)
+{
+	struct checking c = {
+		.out = out,
+		.progress = progress,
+		.arg = arg,
+	};
+	DM_AUTO(dm_freep) uint8_t *part = malloc(OBJECT_DATA_MAX);
+	int rc;
+
+	*out = (struct cache_check){ 0 };
+	if (part == NULL)
+		return dm_fail(err, DM_NOMEM, "check the cache");
+	c.part = part;
+	if (access(dir, F_OK) < 0 && errno == ENOENT)
+		return 0; /* no cache yet */
+	if (shelf_open(&c.shelf, dir, err) < 0)
+		return -1;
+	rc = walk(dir, check_file, &c, err);
+	/* Directories and intruders that were found damaged on the way. */
+	out->bad += shelf_bad(c.shelf);
+	shelf_close(c.shelf);
+	return rc;
+}
