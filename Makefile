@@ -49,7 +49,8 @@ CMD_SRC  := $(wildcard fs/cmd/*.c)
 CMD_MAIN := fs/cmd/main.c $(wildcard fs/cmd/cmd_*.c)
 AID_SRC  := $(filter-out %_main.c,$(wildcard tests/lib/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/*.c))
-FUZZ     := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
+FUZZ     := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAY   := $(patsubst build/fuzz/%,$B/replay/%,$(FUZZ))
 FUZZ_FLAGS := -g -O1 -std=gnu11 -pthread -fsanitize=address,undefined
 AIDS     := $B/httpd
 E2E      := $(sort $(wildcard tests/e2e/*.bats))
@@ -109,8 +110,13 @@ with_reports = @rm -rf $(REPORTS) && mkdir -p -m 1777 $(REPORTS); \
 	if [ -n "$$(ls $(REPORTS))" ]; then cat $(REPORTS)/*; status=1; fi; \
 	exit $$status
 
-unit: $(UNIT) ## C tests only
-	$(call with_reports,CMOCKA_MESSAGE_OUTPUT=TAP prove -j $(JOBS) -e '' $(UNIT))
+# A fuzz target that runs over its corpus once.
+$B/replay/%: $B/tests/fuzz/%.o $B/tests/fuzz/replay.o $B/libdatamount.a
+	@mkdir -p $(@D)
+	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DM_LDLIBS)
+
+unit: $(UNIT) $(REPLAY) ## C tests only
+	$(call with_reports,CMOCKA_MESSAGE_OUTPUT=TAP prove -j $(JOBS) -e '' $(UNIT) $(REPLAY))
 
 e2e: $B/datamount $(AIDS) ## tests of the built program, mounts included
 	$(call with_reports,DATAMOUNT=$(CURDIR)/$B/datamount \
