@@ -11,9 +11,10 @@ session_open_in(struct session *s, const char *cache_dir, uint64_t timeout_ms,
 {
 	struct cache_options opt = { .dir = cache_dir,
 		.timeout_ms = timeout_ms };
+	struct net_options net = { 0 };
 
 	*s = (struct session){ 0 };
-	if (net_open(&s->net, NULL, err) < 0 ||
+	if (net_open(&s->net, &net, err) < 0 ||
 	    cache_open(&s->cache, &opt, err) < 0 ||
 	    repo_open(&s->repo, s->net, s->cache, repo, timeout_ms, err) < 0) {
 		session_close(s);
