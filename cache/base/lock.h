@@ -27,6 +27,7 @@ enum dm_rank {
 	DM_RANK_WAIT,    /* cache: one blocked caller */
 	DM_RANK_INDEX,   /* cache/store: SQLite index */
 	DM_RANK_NET,     /* cache/net: queue of transfers */
+	DM_RANK_RUN,     /* fs/mount: requests to run again */
 	DM_RANK_LOG,
 };
 

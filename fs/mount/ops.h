@@ -1,0 +1,10 @@
+/* fs/mount/ops.h - the operations that libfuse calls. */
+#ifndef DM_MOUNT_OPS_H
+#define DM_MOUNT_OPS_H
+
+#include <fuse3/fuse_lowlevel.h>
+
+/* The session's userdata is the struct worker. */
+extern const struct fuse_lowlevel_ops ops_table;
+
+#endif

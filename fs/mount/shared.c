@@ -1,0 +1,46 @@
+/*
+ * The mapping is a little over 32 MiB of address space; memory is taken only
+ * for slots that were ever used, and these are taken last in, first out.
+ */
+#include "fs/mount/shared.h"
+
+#include <sys/mman.h>
+
+#include "cache/base/err.h"
+
+const char *const shared_stat_names[SHARED_STATS] = {
+#define STAT(name, help) #name,
+#include "fs/mount/stats.def"
+#undef STAT
+};
+
+int
+shared_new(struct shared **out, struct dm_err *err)
+{
+	void *p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return dm_fail_errno(err, "map memory for requests");
+	*out = p;
+	return 0;
+}
+
+void
+shared_free(struct shared *s)
+{
+	if (s != NULL)
+		(void)munmap(s, sizeof(*s));
+}
+
+void
+shared_count(struct shared *s, enum shared_stat which, uint64_t n)
+{
+	atomic_fetch_add_explicit(&s->stats[which], n, memory_order_relaxed);
+}
+
+uint64_t
+shared_stat(const struct shared *s, enum shared_stat which)
+{
+	return atomic_load_explicit(&s->stats[which], memory_order_relaxed);
+}

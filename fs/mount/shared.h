@@ -1,0 +1,94 @@
+/* fs/mount/shared.h - what outlives a worker: requests, counters, failures. */
+#ifndef DM_MOUNT_SHARED_H
+#define DM_MOUNT_SHARED_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/base/attr.h"
+
+struct dm_err;
+
+/*
+ * One anonymous shared mapping, made by the supervisor and inherited by every
+ * worker.  It holds the kernel's INIT request, and each request that was read
+ * and not yet answered, byte for byte in a slot of its own, so that the next
+ * worker can answer what the last one owed.
+ *
+ * A slot is occupied while the unique in its header is not 0.  It is zeroed
+ * before each read and after each reply, so a worker that is killed between
+ * any two instructions leaves whole requests or none.
+ *
+ * Only the worker writes, but for the fields marked otherwise.  The supervisor
+ * reads at any time and must cope with half-written text.
+ */
+enum {
+	SHARED_SLOTS = 4096,
+	SHARED_SLOT_SIZE = 8192, /* FUSE_MIN_READ_BUFFER; no request that this
+				  * file system answers is longer */
+	SHARED_INIT_MAX = 512,
+	SHARED_BEGUN_MAX = 3, /* runs of one request that ended in death */
+	SHARED_FAULTS = 128,
+	SHARED_FAULT_TEXT = 384,
+};
+
+enum shared_stat {
+#define STAT(name, help) STAT_##name,
+#include "fs/mount/stats.def"
+#undef STAT
+	SHARED_STATS
+};
+
+/* What is known of a slot's request beside its bytes. */
+struct shared_note {
+	uint64_t started_ms; /* clock.h: when it was read; 0 if not noted yet */
+	uint32_t begun;      /* runs that began and did not end */
+	uint32_t pid;        /* of the process that asks */
+};
+
+/* A failure that a reader was told of. */
+struct shared_fault {
+	uint64_t ino;
+	int64_t time; /* seconds since 1970 */
+	char text[SHARED_FAULT_TEXT];
+};
+
+/* Of the present worker, by its own count; copied here when asked for. */
+struct shared_counts {
+	uint64_t hits, misses, fetched, wasted, bad_disk, bad_origin, waiting;
+	uint64_t disk_broken;
+	uint64_t requests, bytes, retries, failures;
+};
+
+struct shared {
+	_Atomic uint64_t stats[SHARED_STATS];
+	_Atomic uint64_t answered;     /* replies of the present worker;
+					* zeroed by the supervisor */
+	_Atomic uint32_t counts_asked; /* by the supervisor, ever higher */
+	_Atomic uint32_t counts_given; /* the asked that counts answers */
+	struct shared_counts counts;
+
+	_Atomic uint32_t nfaults;    /* ever; the last is at nfaults - 1, modulo
+				      * the table's size */
+	_Atomic uint32_t faults_now; /* entries with an ino */
+	struct shared_fault faults[SHARED_FAULTS];
+
+	uint32_t init_size; /* 0 until INIT was read */
+	char init[SHARED_INIT_MAX];
+	struct shared_note notes[SHARED_SLOTS];
+	_Alignas(4096) char slots[SHARED_SLOTS][SHARED_SLOT_SIZE];
+};
+
+/* Ends with the last process that has it. */
+int shared_new(struct shared **out, struct dm_err *err) DM_MUST_CHECK;
+void shared_free(struct shared *s);
+
+void shared_count(struct shared *s, enum shared_stat which, uint64_t n);
+uint64_t shared_stat(const struct shared *s, enum shared_stat which);
+
+/* Names of the counters, in the order of the enum. */
+extern const char *const shared_stat_names[SHARED_STATS];
+
+#endif

@@ -1,0 +1,580 @@
+#include "fs/mount/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse3/fuse_lowlevel.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cache/base/buf.h"
+#include "cache/base/clock.h"
+#include "cache/base/io.h"
+#include "cache/base/log.h"
+#include "fs/mount/mount.h"
+#include "fs/mount/mount_table.h"
+#include "fs/mount/shared.h"
+#include "fs/mount/status.h"
+#include "fs/mount/unmount.h"
+#include "fs/mount/worker.h"
+
+enum {
+	SUPERVISOR_WINDOW_MS = 10000, /* of SUPERVISOR_DEATHS */
+	SUPERVISOR_SICK_MS = 60000,
+	SUPERVISOR_FORK_MS = 1000, /* after fork failed */
+	SUPERVISOR_LEAVE_MS = 4000,
+	SUPERVISOR_COUNTS_MS = 200,
+	SUPERVISOR_READ_AHEAD_KB = 2048, /* two requests under way */
+	SUPERVISOR_STATUS_MAX = 1 << 20,
+	SUPERVISOR_TEXT = 400,
+};
+
+static void
+close_fd(int *fd)
+{
+	dm_closep(fd);
+	*fd = -1;
+}
+
+/* ---- mounting ---- */
+
+static int
+new_session(struct supervisor *s, struct dm_err *err)
+{
+	static const struct fuse_lowlevel_ops none;
+	char name[] = "datamount", flag[] = "-o", options[256];
+	char *argv[] = { name, flag, options, NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
+
+	(void)snprintf(options, sizeof(options),
+	    "ro,nosuid,nodev,noexec,default_permissions,max_read=%d,"
+	    "fsname=datamount,subtype=datamount%s",
+	    WORKER_IO_MAX,
+	    s->spec->allow_other || geteuid() == 0 ? ",allow_other" : "");
+	s->session = fuse_session_new(&args, &none, sizeof(none), NULL);
+	fuse_opt_free_args(&args);
+	if (s->session == NULL)
+		return dm_fail(err, DM_NOMEM, "FUSE session");
+	return 0;
+}
+
+/* libfuse and fusermount3 tell the reason of a failure on stderr only: catch
+ * it there.  What they say fits a pipe. */
+static int
+mount_session(struct supervisor *s, struct dm_err *err)
+{
+	char text[SUPERVISOR_TEXT];
+	int fds[2], saved, rc;
+	ssize_t n;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return dm_fail_errno(err, "pipe");
+	saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	(void)dup2(fds[1], STDERR_FILENO);
+	rc = fuse_session_mount(s->session, s->spec->dir);
+	if (saved >= 0)
+		(void)dup2(saved, STDERR_FILENO);
+	(void)close(saved);
+	(void)close(fds[1]);
+	n = dm_read_full(fds[0], text, sizeof(text) - 1);
+	(void)close(fds[0]);
+	if (rc == 0)
+		return 0;
+	text[n > 0 ? n : 0] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return dm_fail(err, DM_IO, "mount %s: %s", s->spec->dir,
+	    text[0] != '\0' ? text : "FUSE refuses");
+}
+
+static int
+do_mount(struct supervisor *s, struct dm_err *err)
+{
+	struct mount_entry e = { 0 };
+	bool found = false;
+	int rc;
+
+	if (new_session(s, err) < 0 || mount_session(s, err) < 0)
+		return -1;
+	s->mounted = true;
+	rc = mount_table_at(s->spec->dir, &e, &found, err);
+	s->major = e.major;
+	s->minor = e.minor;
+	if (rc == 0 && !found)
+		return dm_fail(err, DM_IO,
+		    "%s vanished as soon as it was mounted", s->spec->dir);
+	return rc;
+}
+
+/* Let the kernel read further ahead than 128 KiB, where this user may. */
+static void
+raise_read_ahead(const struct supervisor *s)
+{
+	char path[80], value[16];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
+	    s->major, s->minor);
+	(void)snprintf(value, sizeof(value), "%d", SUPERVISOR_READ_AHEAD_KB);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (dm_write_full(fd, value, strlen(value)) < 0)
+		dm_log(DM_LOG_DEBUG, "mount", "%s: %m", path);
+	(void)close(fd);
+}
+
+/* Is what lies topmost at our mount point still ours? */
+static bool
+still_mounted(const struct supervisor *s)
+{
+	struct mount_entry e;
+	struct dm_err ignored;
+	bool found = false;
+
+	if (mount_table_at(s->spec->dir, &e, &found, &ignored) < 0)
+		found = false;
+	return found && e.major == s->major && e.minor == s->minor;
+}
+
+static int
+take_off(struct supervisor *s, bool lazy, struct dm_err *err)
+{
+	if (!s->mounted)
+		return 0;
+	if (still_mounted(s) && unmount_dir(s->spec->dir, lazy, err) < 0 &&
+	    err->code != DM_NOTFOUND)
+		return -1;
+	s->mounted = false;
+	control_close(&s->control); /* the mount point is free for others */
+	return 0;
+}
+
+/* ---- workers ---- */
+
+/* In the child: nothing of the supervisor's but the request memory. */
+static void
+become_worker(struct supervisor *s, int report, pid_t supervisor)
+{
+	struct worker_start start = {
+		.spec = s->spec,
+		.shared = s->shared,
+		.fuse_fd = fuse_session_fd(s->session),
+		.report_fd = report,
+		.supervisor = supervisor,
+		.uid = getuid(),
+		.gid = getgid(),
+		.sick = s->sick,
+	};
+
+	close_fd(&s->signal_fd);
+	close_fd(&s->result_fd);
+	close_fd(&s->leaver_fd);
+	if (s->control.fd >= 0)
+		(void)close(s->control.fd);
+	if (s->control.dir_fd >= 0)
+		(void)close(s->control.dir_fd);
+	if (s->spec->notify_fd >= 0)
+		(void)close(s->spec->notify_fd);
+	worker_main(&start);
+}
+
+static int
+start_worker(struct supervisor *s, struct dm_err *err)
+{
+	pid_t self = getpid(), pid;
+	int fds[2];
+
+	close_fd(&s->report_fd);
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return dm_fail_errno(err, "pipe");
+	atomic_store(&s->shared->answered, 0);
+	pid = fork();
+	if (pid == 0) {
+		(void)close(fds[0]);
+		become_worker(s, fds[1], self);
+	}
+	(void)close(fds[1]);
+	if (pid < 0) {
+		(void)close(fds[0]);
+		return dm_fail_errno(err, "start the worker");
+	}
+	s->report_fd = fds[0];
+	s->worker = pid;
+	s->worker_since = (int64_t)time(NULL);
+	return 0;
+}
+
+/* Start one, or say why not and try again in a second. */
+static void
+restart_worker(struct supervisor *s)
+{
+	struct dm_err err = { 0 };
+
+	s->restarts++;
+	if (start_worker(s, &err) < 0) {
+		dm_log(DM_LOG_ERROR, "mount", "%s", err.text);
+		s->wake_ms = dm_now_ms() + SUPERVISOR_FORK_MS;
+	}
+}
+
+/* Note a death that counts; true if there were too many of late. */
+static bool
+too_many(struct supervisor *s)
+{
+	uint64_t now = dm_now_ms(),
+		 *oldest = &s->deaths[s->ndeaths % SUPERVISOR_DEATHS];
+
+	*oldest = now;
+	s->ndeaths++;
+	oldest = &s->deaths[s->ndeaths % SUPERVISOR_DEATHS];
+	return s->ndeaths >= SUPERVISOR_DEATHS &&
+	    now - *oldest <= SUPERVISOR_WINDOW_MS;
+}
+
+static void
+worker_died(struct supervisor *s, int status)
+{
+	bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+	     counts = !killed || atomic_load(&s->shared->answered) == 0;
+
+	if (WIFSIGNALED(status))
+		(void)snprintf(s->why, sizeof(s->why),
+		    "the worker was ended by signal %d (%s)", WTERMSIG(status),
+		    sigabbrev_np(WTERMSIG(status)));
+	else
+		(void)snprintf(s->why, sizeof(s->why),
+		    "the worker ended with status %d", WEXITSTATUS(status));
+	dm_log(DM_LOG_ERROR, "mount", "%s", s->why);
+	if (s->sick) { /* it was told to end, or could do even less */
+		s->sick = false;
+		s->ndeaths = 0;
+	} else if (counts && too_many(s)) {
+		s->sick = true;
+		s->wake_ms = dm_now_ms() + SUPERVISOR_SICK_MS;
+		dm_log(DM_LOG_ERROR, "mount",
+		    "%d workers died within %d s: reads of %s fail for the "
+		    "next %d s",
+		    SUPERVISOR_DEATHS, SUPERVISOR_WINDOW_MS / 1000,
+		    s->spec->dir, SUPERVISOR_SICK_MS / 1000);
+	}
+	restart_worker(s);
+}
+
+static void
+reap(struct supervisor *s, struct dm_err *err)
+{
+	int status = 0;
+
+	if (s->worker == 0 || waitpid(s->worker, &status, WNOHANG) <= 0)
+		return;
+	s->worker = 0;
+	if (status == 0) { /* unmounted */
+		s->ended = true;
+		return;
+	}
+	if (!s->usable) {
+		if (err->code == DM_OK)
+			(void)dm_fail(err, DM_IO,
+			    "the worker died while it started (status %#x)",
+			    (unsigned)status);
+		s->ended = true;
+		return;
+	}
+	if (s->leave_ms == DM_NEVER_MS)
+		worker_died(s, status);
+	else
+		s->ended = true;
+}
+
+/* ---- events ---- */
+
+static void
+tell_result(struct supervisor *s, const struct dm_err *err)
+{
+	if (s->result_fd < 0)
+		return;
+	/* SIGPIPE is ignored; who does not listen need not know. */
+	(void)dm_write_full(s->result_fd, err, sizeof(*err));
+	close_fd(&s->result_fd);
+}
+
+/* A worker says that it is ready, or why it cannot be. */
+static void
+on_report(struct supervisor *s, struct dm_err *err)
+{
+	struct dm_err report = { 0 };
+	ssize_t n = dm_read_full(s->report_fd, &report, sizeof(report));
+
+	close_fd(&s->report_fd);
+	if (n != (ssize_t)sizeof(report))
+		return; /* it died: SIGCHLD tells */
+	if (report.code != DM_OK) {
+		report.text[sizeof(report.text) - 1] = '\0';
+		(void)snprintf(s->why, sizeof(s->why), "%s", report.text);
+		if (!s->usable)
+			*err = report;
+		return;
+	}
+	if (s->usable)
+		return;
+	s->usable = true;
+	raise_read_ahead(s);
+	dm_log(DM_LOG_INFO, "mount", "%s is mounted", s->spec->dir);
+	tell_result(s, &report);
+	if (s->spec->notify_fd >= 0) {
+		(void)dm_write_full(s->spec->notify_fd, "\n", 1);
+		(void)close(s->spec->notify_fd);
+	}
+}
+
+/* Unmount now, and end soon: within four seconds even those who still have
+ * files open lose them. */
+static void
+leave(struct supervisor *s)
+{
+	struct dm_err err = { 0 };
+
+	if (take_off(s, false, &err) < 0 && err.code == DM_STALE &&
+	    take_off(s, true, &err) < 0)
+		dm_log(DM_LOG_ERROR, "mount", "%s", err.text);
+	if (s->leave_ms == DM_NEVER_MS)
+		s->leave_ms = dm_now_ms() + SUPERVISOR_LEAVE_MS;
+}
+
+static void
+on_signal(struct supervisor *s, struct dm_err *err)
+{
+	struct signalfd_siginfo info;
+
+	while (read(s->signal_fd, &info, sizeof(info)) ==
+	    (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGCHLD) {
+			reap(s, err);
+			continue;
+		}
+		dm_log(DM_LOG_INFO, "mount", "signal %u: unmounting %s",
+		    info.ssi_signo, s->spec->dir);
+		if (!s->usable && err->code == DM_OK)
+			(void)dm_fail(err, DM_CANCELLED, "interrupted");
+		leave(s);
+	}
+}
+
+/* Have the worker copy its counts; an ill one is not waited for. */
+static void
+fetch_counts(struct supervisor *s)
+{
+	uint64_t deadline = dm_now_ms() + SUPERVISOR_COUNTS_MS;
+	uint32_t n = atomic_fetch_add(&s->shared->counts_asked, 1) + 1;
+	const struct timespec step = { .tv_nsec = 200000 };
+
+	if (s->worker == 0 || !s->usable || kill(s->worker, SIGUSR1) < 0)
+		return;
+	while (atomic_load(&s->shared->counts_given) != n &&
+	    dm_now_ms() < deadline)
+		(void)nanosleep(&step, NULL);
+}
+
+static void
+answer_status(struct supervisor *s, int fd)
+{
+	DM_AUTO(dm_buf_release)
+	struct dm_buf b = DM_BUF(SUPERVISOR_STATUS_MAX);
+	struct dm_err err = { 0 };
+
+	fetch_counts(s);
+	if (status_json(s, &b, &err) < 0)
+		dm_buf_clear(&b);
+	control_reply(fd, &err, b.data, b.size);
+}
+
+/* Unmount for a client.  It sees the end of the connection when we are gone;
+ * with lazy, which may take for ever, at once. */
+static void
+answer_unmount(struct supervisor *s, int fd, bool lazy)
+{
+	struct dm_err err = { 0 };
+	int rc = take_off(s, lazy, &err);
+
+	control_reply(fd, &err, NULL, 0);
+	if (rc == 0 && !lazy) {
+		close_fd(&s->leaver_fd);
+		s->leaver_fd = fd;
+		s->leave_ms = dm_now_ms() + SUPERVISOR_LEAVE_MS;
+	} else {
+		(void)close(fd);
+	}
+}
+
+static void
+on_client(struct supervisor *s)
+{
+	enum control_request request = CONTROL_NONE;
+	int fd = control_accept(&s->control, &request);
+	struct dm_err err = { 0 };
+
+	if (fd < 0)
+		return;
+	switch (request) {
+	case CONTROL_STATUS:
+		answer_status(s, fd);
+		break;
+	case CONTROL_DIR:
+		control_reply(fd, &err, s->spec->dir, strlen(s->spec->dir));
+		break;
+	case CONTROL_UNMOUNT:
+	case CONTROL_DETACH:
+		answer_unmount(s, fd, request == CONTROL_DETACH);
+		return;
+	case CONTROL_NONE:
+		(void)dm_fail(&err, DM_INVALID, "unknown request");
+		control_reply(fd, &err, NULL, 0);
+		break;
+	}
+	(void)close(fd);
+}
+
+static void
+on_time(struct supervisor *s)
+{
+	uint64_t now = dm_now_ms();
+
+	if (now >= s->leave_ms) {
+		if (s->worker > 0)
+			(void)kill(s->worker, SIGKILL);
+		s->ended = true;
+		return;
+	}
+	if (now < s->wake_ms)
+		return;
+	s->wake_ms = DM_NEVER_MS;
+	if (s->worker == 0)
+		restart_worker(s);
+	else if (s->sick)
+		(void)kill(s->worker, SIGKILL); /* its successor is whole */
+}
+
+static int
+wait_ms(const struct supervisor *s)
+{
+	uint64_t next = s->wake_ms < s->leave_ms ? s->wake_ms : s->leave_ms,
+		 now = dm_now_ms();
+
+	if (next == DM_NEVER_MS)
+		return -1;
+	return next <= now ? 0 : (int)(next - now);
+}
+
+static void
+loop(struct supervisor *s, struct dm_err *err)
+{
+	while (!s->ended) {
+		struct pollfd p[4] = {
+			{ .fd = s->signal_fd, .events = POLLIN },
+			{ .fd = s->report_fd, .events = POLLIN },
+			{ .fd = s->control.fd, .events = POLLIN },
+			{ .fd = s->result_fd }, /* for its error alone */
+		};
+
+		if (poll(p, 4, wait_ms(s)) < 0 && errno != EINTR) {
+			(void)dm_fail_errno(err, "poll");
+			return;
+		}
+		if (p[1].revents != 0)
+			on_report(s, err);
+		if (p[0].revents != 0)
+			on_signal(s, err);
+		if (p[2].revents != 0 && s->control.fd >= 0)
+			on_client(s);
+		if (p[3].revents != 0 && !s->usable && s->result_fd >= 0) {
+			close_fd(&s->result_fd);
+			(void)dm_fail(err, DM_CANCELLED, "interrupted");
+			leave(s);
+		}
+		on_time(s);
+	}
+}
+
+static int
+open_signals(struct supervisor *s, sigset_t *before, struct dm_err *err)
+{
+	sigset_t set;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGCHLD);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	(void)pthread_sigmask(SIG_BLOCK, &set, before);
+	s->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (s->signal_fd < 0)
+		return dm_fail_errno(err, "signalfd");
+	return 0;
+}
+
+static void
+clean_up(struct supervisor *s)
+{
+	struct dm_err err = { 0 };
+
+	if (s->mounted && take_off(s, true, &err) < 0)
+		dm_log(DM_LOG_ERROR, "mount", "%s", err.text);
+	if (s->session != NULL)
+		fuse_session_destroy(s->session); /* closes the connection */
+	if (s->worker > 0) {
+		(void)kill(s->worker, SIGKILL);
+		(void)waitpid(s->worker, NULL, 0);
+	}
+	control_close(&s->control);
+	close_fd(&s->signal_fd);
+	close_fd(&s->report_fd);
+	close_fd(&s->leaver_fd);
+	shared_free(s->shared);
+}
+
+int
+supervisor_run(const struct mount_spec *spec, int result_fd, const char *log,
+    struct dm_err *err)
+{
+	struct supervisor s = {
+		.spec = spec,
+		.signal_fd = -1,
+		.report_fd = -1,
+		.leaver_fd = -1,
+		.result_fd = result_fd,
+		.control = { -1, -1, "" },
+		.wake_ms = DM_NEVER_MS,
+		.leave_ms = DM_NEVER_MS,
+		.since = (int64_t)time(NULL),
+	};
+	sigset_t before;
+	int rc;
+
+	(void)snprintf(s.log, sizeof(s.log), "%s", log);
+	err->code = DM_OK;
+	rc = open_signals(&s, &before, err);
+	if (rc == 0 && shared_new(&s.shared, err) == 0 &&
+	    control_listen(&s.control, spec->dir, err) == 0 &&
+	    do_mount(&s, err) == 0 && start_worker(&s, err) == 0)
+		loop(&s, err);
+	clean_up(&s);
+	if (s.usable) {
+		dm_log(DM_LOG_INFO, "mount", "%s is unmounted", spec->dir);
+		rc = 0;
+	} else {
+		if (err->code == DM_OK)
+			(void)dm_fail(err, DM_IO,
+			    "%s was unmounted while it was being mounted",
+			    spec->dir);
+		tell_result(&s, err);
+		rc = -1;
+	}
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc;
+}

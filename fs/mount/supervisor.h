@@ -1,0 +1,60 @@
+/* fs/mount/supervisor.h - the process that keeps a mount alive. */
+#ifndef DM_MOUNT_SUPERVISOR_H
+#define DM_MOUNT_SUPERVISOR_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "cache/base/attr.h"
+#include "cache/base/err.h"
+#include "fs/mount/control.h"
+
+struct mount_spec;
+
+/*
+ * Mounts, forks a worker, and another whenever one dies; answers the control
+ * socket.  Has one thread and never touches the mounted files, since only its
+ * own child could answer.
+ *
+ * A worker that dies of its own doing, or before it has answered anything,
+ * counts.  Five such deaths within ten seconds, and for the next minute the
+ * worker answers EIO to all but getattr of the root; then a whole one is tried
+ * again.  (A SIGKILL to a worker that works, say from the kernel that is out
+ * of memory, is not counted.)
+ */
+enum { SUPERVISOR_DEATHS = 5 };
+
+struct supervisor {
+	const struct mount_spec *spec;
+	struct shared *shared;
+	struct fuse_session *session;
+	unsigned major, minor; /* device number of the mount */
+	bool mounted;          /* at spec->dir, as far as we know */
+	int signal_fd, report_fd, result_fd, leaver_fd; /* -1: none */
+	struct control_server control;
+
+	pid_t worker;      /* 0: none now */
+	bool sick;         /* the worker answers EIO */
+	bool usable;       /* a first worker came up */
+	bool ended;        /* leave the loop */
+	uint64_t wake_ms;  /* when to try what sick or fork failure put off */
+	uint64_t leave_ms; /* when to end, users or not; DM_NEVER_MS */
+	uint64_t deaths[SUPERVISOR_DEATHS]; /* the last ones that counted */
+	unsigned ndeaths;
+	uint64_t restarts;
+	int64_t since, worker_since; /* seconds since 1970 */
+	char why[DM_ERR_TEXT];       /* of the last death; "" if none */
+	char log[4096];              /* the log's path; "" is stderr */
+};
+
+/*
+ * Mount and serve until unmounted.  result_fd, if not -1, gets one struct
+ * dm_err once the mount is usable or has failed; if its other end closes
+ * before, the mount is given up.  -1 if it never became usable.
+ */
+int supervisor_run(const struct mount_spec *spec, int result_fd,
+    const char *log, struct dm_err *err) DM_MUST_CHECK;
+
+#endif

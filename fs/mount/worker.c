@@ -1,0 +1,492 @@
+/*
+ * The worker: reads requests straight into the mapping that it shares with the
+ * supervisor, and answers them.  Killed at any instruction, it leaves there
+ * what the next one needs.
+ *
+ * Threads: readers take requests from the kernel and run them; runners run
+ * those again that had to wait for the cache; the first thread waits for
+ * signals.  A thread keeps its slot from request to request unless one parks.
+ *
+ * max_write has to be WORKER_IO_MAX, since libfuse derives the size of reads
+ * from it, and the kernel then wants a buffer of that size for every request.
+ * No request for us is longer than a slot, so the rest of the buffer is memory
+ * that is never touched (but by BATCH_FORGET, which says nothing to us).
+ */
+#include "fs/mount/worker.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "cache/base/clock.h"
+#include "cache/base/io.h"
+#include "cache/base/log.h"
+#include "cache/net/origin.h"
+#include "fs/mount/mount.h"
+#include "fs/mount/ops.h"
+#include "fs/mount/unmount.h"
+
+static struct fuse_in_header *
+header(struct worker *w, unsigned slot)
+{
+	return (struct fuse_in_header *)(void *)w->start.shared->slots[slot];
+}
+
+/* The compiler must not move this: another process reads it. */
+static void
+set_unique(struct worker *w, unsigned slot, uint64_t unique)
+{
+	volatile uint64_t *p = &header(w, slot)->unique;
+
+	*p = unique;
+}
+
+void
+worker_slot_done(struct worker *w, unsigned slot)
+{
+	struct shared_note *note = &w->start.shared->notes[slot];
+
+	set_unique(w, slot, 0);
+	note->started_ms = 0;
+	note->begun = 0;
+	(void)atomic_fetch_add_explicit(&w->start.shared->answered, 1,
+	    memory_order_relaxed);
+}
+
+/* Answer without libfuse. */
+static void
+reply_errno(struct worker *w, uint64_t unique, int e)
+{
+	struct fuse_out_header out = {
+		.len = sizeof(out),
+		.error = -e,
+		.unique = unique,
+	};
+
+	/* ENOENT if the caller is gone: nobody to tell. */
+	if (write(w->start.fuse_fd, &out, sizeof(out)) < 0)
+		return;
+}
+
+/* Is the request answered right here, without an operation? */
+static bool
+refused(struct worker *w, unsigned slot)
+{
+	const struct fuse_in_header *h = header(w, slot);
+	const struct shared_note *note = &w->start.shared->notes[slot];
+
+	switch (h->opcode) {
+	case FUSE_FORGET:
+	case FUSE_BATCH_FORGET: /* positions need no remembering */
+		shared_count(w->start.shared, STAT_forget, 1);
+		return true;
+	case FUSE_WRITE:
+		shared_count(w->start.shared, STAT_refused, 1);
+		reply_errno(w, h->unique, EROFS);
+		return true;
+	case FUSE_INTERRUPT:
+		return w->start.sick;
+	default:
+		break;
+	}
+	if (note->begun >= SHARED_BEGUN_MAX) {
+		dm_log(DM_LOG_ERROR, "fuse",
+		    "request %u for inode %ju: %u workers died of it; it fails",
+		    h->opcode, (uintmax_t)h->nodeid, note->begun);
+		shared_count(w->start.shared, STAT_poisoned, 1);
+		reply_errno(w, h->unique, EIO);
+		return true;
+	}
+	if (w->start.sick &&
+	    (h->opcode != FUSE_GETATTR || h->nodeid != FUSE_ROOT_ID)) {
+		reply_errno(w, h->unique, EIO);
+		return true;
+	}
+	return false;
+}
+
+/* Run the request in the slot; false if it parked, and has the slot now. */
+static bool
+handle(struct thread *th, unsigned slot)
+{
+	struct worker *w = th->worker;
+	struct shared_note *note = &w->start.shared->notes[slot];
+	struct fuse_in_header *h = header(w, slot);
+
+	if (note->started_ms == 0) {
+		note->started_ms = dm_now_ms();
+		note->pid = h->pid;
+	}
+	th->parked = false;
+	if (!refused(w, slot)) {
+		struct fuse_buf buf = {
+			.size = h->len,
+			.mem = h,
+		};
+
+		if (w->start.spec->debug)
+			dm_log(DM_LOG_DEBUG, "fuse",
+			    "request %u inode %ju process %u", h->opcode,
+			    (uintmax_t)h->nodeid, note->pid);
+		w->pool.tasks[slot].on = th;
+		h->pid = slot; /* task_of() finds it by this */
+		fuse_session_process_buf(w->session, &buf);
+	}
+	if (th->parked)
+		return false;
+	worker_slot_done(w, slot);
+	return true;
+}
+
+/* Wait for the next request.  False: unmounted. */
+static bool
+read_request(struct thread *th, unsigned slot)
+{
+	struct worker *w = th->worker;
+	struct iovec iov[2] = {
+		{ w->start.shared->slots[slot], SHARED_SLOT_SIZE },
+		{ th->scratch, WORKER_IO_MAX },
+	};
+
+	for (;;) {
+		ssize_t n;
+
+		set_unique(w, slot, 0);
+		n = readv(w->start.fuse_fd, iov, 2);
+		if (n >= (ssize_t)sizeof(struct fuse_in_header))
+			return true;
+		/* ENOENT: interrupted before it was read. */
+		if (n < 0 && errno != EINTR && errno != ENOENT &&
+		    errno != EAGAIN)
+			return false;
+	}
+}
+
+static void *
+reader(void *arg)
+{
+	struct thread *th = arg;
+	struct worker *w = th->worker;
+	unsigned slot;
+
+	if (!task_take(&w->pool, &slot))
+		return NULL;
+	while (read_request(th, slot))
+		if (!handle(th, slot) && !task_take(&w->pool, &slot))
+			return NULL;
+	if (errno != ENODEV && errno != ECONNABORTED)
+		dm_log(DM_LOG_ERROR, "fuse", "read requests: %m");
+	(void)pthread_kill(w->main, SIGUSR2);
+	return NULL;
+}
+
+static void *
+runner(void *arg)
+{
+	struct thread *th = arg;
+
+	while (task_run_next(&th->worker->pool, th))
+		continue;
+	return NULL;
+}
+
+/* Remember the kernel's INIT for the workers to come. */
+static void
+keep_init(struct worker *w, unsigned slot)
+{
+	struct shared *s = w->start.shared;
+	const struct fuse_in_header *h = header(w, slot);
+
+	if (s->init_size != 0 || h->len > SHARED_INIT_MAX)
+		return;
+	memcpy(s->init, h, h->len);
+	s->init_size = h->len;
+}
+
+/* Introduce this session to libfuse, and to the kernel if it is the first.  To
+ * a later one's answer the kernel says ENOENT, and libfuse nothing. */
+static void
+process_init(struct worker *w)
+{
+	struct shared *s = w->start.shared;
+	char copy[SHARED_INIT_MAX];
+	struct fuse_buf buf = { .size = s->init_size, .mem = copy };
+
+	memcpy(copy, s->init, s->init_size);
+	fuse_session_process_buf(w->session, &buf);
+}
+
+/* The first request of a connection is INIT. */
+static int
+begin_session(struct thread *th, struct dm_err *err)
+{
+	struct worker *w = th->worker;
+	struct shared *s = w->start.shared;
+
+	for (unsigned i = 0; i < SHARED_SLOTS && s->init_size == 0; i++)
+		if (header(w, i)->unique != 0 &&
+		    header(w, i)->opcode == FUSE_INIT)
+			keep_init(w, i);
+	if (s->init_size == 0) {
+		if (!read_request(th, 0))
+			return dm_fail_errno(err, "read from the kernel");
+		keep_init(w, 0);
+	}
+	process_init(w);
+	for (unsigned i = 0; i < SHARED_SLOTS; i++)
+		if (header(w, i)->unique != 0 &&
+		    header(w, i)->opcode == FUSE_INIT)
+			worker_slot_done(w, i);
+	if (s->init_size == 0 || fuse_session_exited(w->session))
+		return dm_fail(err, DM_IO,
+		    "the kernel's FUSE version does not fit");
+	return 0;
+}
+
+/* Answer what earlier workers owe, before anything new.  The occupied slots
+ * are put on top of the stack and taken from there by number. */
+static void
+replay(struct thread *th)
+{
+	struct worker *w = th->worker;
+	struct task_pool *p = &w->pool;
+	bool free_slot[SHARED_SLOTS];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < SHARED_SLOTS; i++)
+		free_slot[i] = header(w, i)->unique == 0;
+	dm_lock(&p->mu);
+	p->nfree = 0;
+	for (unsigned i = SHARED_SLOTS; i-- > 0;)
+		if (free_slot[i])
+			p->free[p->nfree++] = (uint16_t)i;
+	dm_unlock(&p->mu);
+	for (unsigned i = 0; i < SHARED_SLOTS; i++) {
+		if (free_slot[i])
+			continue;
+		n++;
+		shared_count(w->start.shared, STAT_replayed, 1);
+		if (handle(th, i))
+			task_give(p, i);
+	}
+	if (n > 0)
+		dm_log(DM_LOG_INFO, "worker", "%u requests begun again", n);
+}
+
+static int
+open_version(struct worker *w, struct dm_err *err)
+{
+	const struct mount_spec *spec = w->start.spec;
+	struct net_options net = { 0 };
+	struct cache_options cache = {
+		.dir = spec->cache_dir[0] != '\0' ? spec->cache_dir : NULL,
+		.memory = spec->memory,
+		.timeout_ms = spec->timeout_ms,
+	};
+	struct version_options opt = { .all_symlinks = spec->all_symlinks };
+
+	if (net_open(&w->net, &net, err) < 0 ||
+	    origin_open(&w->origin, w->net, spec->pin.repository[0], err) < 0 ||
+	    cache_open(&w->cache, &cache, err) < 0 ||
+	    version_open(&w->version, w->cache, w->origin, &w->commit, &opt,
+		err) < 0)
+		return -1;
+	if (spec->pin.path[0] != '\0' &&
+	    version_open_subtree(&w->version, w->version, spec->pin.path, err) <
+		0)
+		return -1;
+	version_root(w->version, &w->root);
+	return 0;
+}
+
+static int
+new_session(struct worker *w, struct dm_err *err)
+{
+	char name[] = "datamount", option[] = "-o",
+	     max_read[] = "max_read="
+			  "1048576";
+	char *argv[] = { name, option, max_read, NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
+	char path[32];
+
+	w->session = fuse_session_new(&args, &ops_table, sizeof(ops_table), w);
+	fuse_opt_free_args(&args);
+	if (w->session == NULL)
+		return dm_fail(err, DM_NOMEM, "FUSE session");
+	(void)snprintf(path, sizeof(path), "/dev/fd/%d", w->start.fuse_fd);
+	if (fuse_session_mount(w->session, path) != 0)
+		return dm_fail(err, DM_IO, "take over the FUSE connection");
+	return 0;
+}
+
+static int
+start_thread(struct worker *w, void *(*fn)(void *), struct dm_err *err)
+{
+	struct thread *th = &w->threads[w->nthreads];
+	char *mem =
+	    mmap(NULL, 2 * (size_t)WORKER_IO_MAX, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int rc;
+
+	if (mem == MAP_FAILED)
+		return dm_fail_errno(err, "map buffers");
+	th->worker = w;
+	th->buf = mem;
+	th->scratch = mem + WORKER_IO_MAX;
+	w->nthreads++;
+	if (fn == NULL)
+		return 0;
+	rc = pthread_create(&th->id, NULL, fn, th);
+	if (rc != 0) {
+		errno = rc;
+		return dm_fail_errno(err, "start a thread");
+	}
+	return 0;
+}
+
+static int
+start_threads(struct worker *w, struct dm_err *err)
+{
+	for (int i = 0; i < WORKER_RUNNERS; i++)
+		if (start_thread(w, runner, err) < 0)
+			return -1;
+	for (int i = 0; i < WORKER_READERS; i++)
+		if (start_thread(w, reader, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* The supervisor wants to know the counts that only this process has. */
+static void
+give_counts(struct worker *w)
+{
+	struct shared *s = w->start.shared;
+	uint32_t asked = atomic_load(&s->counts_asked);
+	struct cache_counts c = { 0 };
+	struct origin_counts o = { 0 };
+
+	if (w->version != NULL) {
+		cache_counts(w->cache, &c);
+		origin_counts(w->origin, &o);
+	}
+	s->counts = (struct shared_counts){
+		.hits = c.hits,
+		.misses = c.misses,
+		.fetched = c.fetched,
+		.wasted = c.wasted,
+		.bad_disk = c.bad_disk,
+		.bad_origin = c.bad_origin,
+		.waiting = c.waiting,
+		.disk_broken = c.disk_broken,
+		.requests = o.requests,
+		.bytes = o.bytes,
+		.retries = o.retries,
+		.failures = o.failures,
+	};
+	atomic_store(&s->counts_given, asked);
+}
+
+/* SIGUSR1: counts; SIGUSR2: unmounted; SIGTERM: see if the supervisor died
+ * (else it is meant for that one: it came to the whole group). */
+static void
+serve(struct worker *w, const sigset_t *signals)
+{
+	for (;;) {
+		int sig = sigwaitinfo(signals, NULL);
+
+		if (getppid() != w->start.supervisor) {
+			dm_log(DM_LOG_ERROR, "worker",
+			    "the supervisor died: unmounting %s",
+			    w->start.spec->dir);
+			unmount_and_exit(w->start.spec->dir);
+		}
+		if (sig == SIGUSR1)
+			give_counts(w);
+		else if (sig == SIGUSR2)
+			return;
+	}
+}
+
+static int
+set_up(struct worker *w, struct dm_err *err)
+{
+	const struct mount_spec *spec = w->start.spec;
+
+	dm_mutex_init(&w->fault_mu, DM_RANK_WORKER);
+	if (commit_decode(&w->commit, spec->commit, spec->commit_size, err) < 0)
+		return dm_wrap(err, "commit");
+	w->root.ino = FUSE_ROOT_ID;
+	w->root.kind = TREE_DIR;
+	if ((!w->start.sick && open_version(w, err) < 0) ||
+	    task_pool_init(&w->pool, w, err) < 0 || new_session(w, err) < 0)
+		return -1;
+	return 0;
+}
+
+static void
+report(const struct worker_start *start, const struct dm_err *err)
+{
+	/* A supervisor that does not listen has its reasons. */
+	(void)dm_write_full(start->report_fd, err, sizeof(*err));
+	(void)close(start->report_fd);
+}
+
+static void
+tear_down(struct worker *w)
+{
+	if (!task_pool_stop(&w->pool))
+		_exit(0); /* a thread hangs: the kernel ends it */
+	for (unsigned i = 1; i < w->nthreads; i++)
+		(void)pthread_join(w->threads[i].id, NULL);
+	fuse_session_destroy(w->session);
+	version_close(w->version);
+	cache_close(w->cache);
+	if (w->origin != NULL)
+		origin_close(w->origin);
+	net_close(w->net);
+	task_pool_release(&w->pool);
+}
+
+void
+worker_main(const struct worker_start *start)
+{
+	static struct worker worker; /* too large for the stack */
+	struct worker *w = &worker;
+	struct dm_err err = { 0 };
+	sigset_t signals;
+
+	w->start = *start;
+	w->main = pthread_self();
+	/* All signals wait for serve(); threads inherit that. */
+	(void)sigfillset(&signals);
+	(void)pthread_sigmask(SIG_SETMASK, &signals, NULL);
+	(void)sigemptyset(&signals);
+	(void)sigaddset(&signals, SIGUSR1);
+	(void)sigaddset(&signals, SIGUSR2);
+	(void)sigaddset(&signals, SIGTERM);
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != start->supervisor)
+		unmount_and_exit(start->spec->dir);
+	if (set_up(w, &err) < 0 || start_thread(w, NULL, &err) < 0 ||
+	    begin_session(&w->threads[0], &err) < 0) {
+		dm_log(DM_LOG_ERROR, "worker", "%s", err.text);
+		report(start, &err);
+		_exit(1);
+	}
+	report(start, &err);
+	replay(&w->threads[0]);
+	if (start_threads(w, &err) < 0) {
+		dm_log(DM_LOG_ERROR, "worker", "%s", err.text);
+		_exit(1);
+	}
+	serve(w, &signals);
+	tear_down(w);
+	_exit(0);
+}

@@ -1,0 +1,71 @@
+/* fs/mount/worker.h - the process that answers the kernel's requests. */
+#ifndef DM_MOUNT_WORKER_H
+#define DM_MOUNT_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "cache/base/attr.h"
+#include "cache/base/err.h"
+#include "fs/format/commit.h"
+#include "fs/mount/task.h"
+#include "fs/version/version.h"
+
+struct mount_spec;
+struct net;
+struct shared;
+
+/* What the supervisor gives a worker. */
+struct worker_start {
+	const struct mount_spec *spec;
+	struct shared *shared;
+	int fuse_fd;
+	int report_fd; /* gets one struct dm_err: DM_OK, or why it failed */
+	pid_t supervisor;
+	uid_t uid; /* of who mounted */
+	gid_t gid;
+	bool sick; /* answer EIO to all but getattr of the root */
+};
+
+enum { WORKER_READERS = 4, WORKER_RUNNERS = 2, WORKER_IO_MAX = 1 << 20 };
+
+/* One of its threads. */
+struct thread {
+	struct worker *worker;
+	pthread_t id;
+	char *buf;     /* WORKER_IO_MAX bytes for answers */
+	char *scratch; /* where no request that we answer reaches */
+	bool parked;   /* the task just run waits for the cache */
+};
+
+struct worker {
+	/* immutable once threads run */
+	struct worker_start start;
+	struct fuse_session *session;
+	struct commit commit;
+	struct net *net;
+	struct cache *cache;
+	struct origin *origin;
+	struct version *version; /* NULL if sick */
+	struct version_node root;
+	pthread_t main;
+	/* the first thread, runners, readers */
+	struct thread threads[1 + WORKER_READERS + WORKER_RUNNERS];
+	unsigned nthreads;
+
+	struct task_pool pool;    /* locks itself */
+	struct dm_mutex fault_mu; /* of faults: see fault.c */
+	uint64_t fault_window_ms;
+	unsigned fault_logged, fault_dropped;
+};
+
+/* The request in the slot was answered: a worker that comes after this one
+ * owes it nothing. */
+void worker_slot_done(struct worker *w, unsigned slot);
+
+/* Serve until the file system is unmounted (exit status 0) or the supervisor
+ * has died.  To be called in a process of one thread, forked for it. */
+void worker_main(const struct worker_start *start) __attribute__((noreturn));
+
+#endif
