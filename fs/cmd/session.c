@@ -12,7 +12,6 @@ session_open_in(struct session *s, const char *cache_dir, uint64_t timeout_ms,
 	struct net_options net = { 0 };
 	struct cache_options opt = { .dir = cache_dir,
 		.timeout_ms = timeout_ms };
-	struct net_options net = { 0 };
 
 	*s = (struct session){ 0 };
 	if (net_open(&s->net, &net, err) < 0 ||
