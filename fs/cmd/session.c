@@ -9,7 +9,6 @@ int
 session_open_in(struct session *s, const char *cache_dir, uint64_t timeout_ms,
     const char *repo, struct dm_err *err)
 {
-	struct net_options net = { 0 };
 	struct cache_options opt = { .dir = cache_dir,
 		.timeout_ms = timeout_ms };
 
