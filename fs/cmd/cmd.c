@@ -239,7 +239,8 @@ unit(const char *text)
 	if (*text == '\0')
 		return 1;
 	at = strchr(names, *text & ~0x20);
-	if (*at == '\0' || (text[1] != '\0' && strcmp(text + 1, "iB") != 0))
+	if (at == NULL || *at == '\0' ||
+	    (text[1] != '\0' && strcmp(text + 1, "iB") != 0))
 		return 0;
 	return (uint64_t)1 << (10 * (at - names + 1));
 }

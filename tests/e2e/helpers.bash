@@ -234,3 +234,17 @@ small_data () {
 	: >"$1/none"
 	head -c 300000 /dev/zero | tr '\0' 'z' >"$1/sub/zeros"
 }
+
+# A repository at $1 (default $T/repo) with two versions of small_data, tagged
+# v1 and v2; V1 and V2 are their ids.
+two_versions () {
+	REPO=${1:-$T/repo}
+	datamount init "$REPO" >/dev/null
+	small_data "$T/src" 1
+	V1=$(datamount commit -q "$T/src" "$REPO" -m one)
+	datamount tag "$REPO" v1 >/dev/null
+	printf 'a,2\n' >"$T/src/a.csv"
+	printf 'more\n' >"$T/src/more"
+	V2=$(datamount commit -q "$T/src" "$REPO" -m two)
+	datamount tag "$REPO" v2 >/dev/null
+}
