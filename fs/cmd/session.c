@@ -11,6 +11,7 @@ session_open_in(struct session *s, const char *cache_dir, uint64_t timeout_ms,
 {
 	struct cache_options opt = { .dir = cache_dir,
 		.timeout_ms = timeout_ms };
+	struct net_options net = { 0 };
 
 	*s = (struct session){ 0 };
 	if (net_open(&s->net, &net, err) < 0 ||
@@ -41,5 +42,7 @@ session_close(struct session *s)
 	cache_close(s->cache);
 	repo_close(s->repo);
 	net_close(s->net);
+	struct net_options net = { 0 };
+
 	*s = (struct session){ 0 };
 }
