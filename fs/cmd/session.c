@@ -42,7 +42,5 @@ session_close(struct session *s)
 	cache_close(s->cache);
 	repo_close(s->repo);
 	net_close(s->net);
-	struct net_options net = { 0 };
-
 	*s = (struct session){ 0 };
 }
