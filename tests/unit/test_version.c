@@ -2,9 +2,12 @@
 #include "fs/version/version.h"
 #include "tests/unit/check.h"
 
+#include <pthread.h>
+#include <semaphore.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cache/base/clock.h"
 #include "cache/base/io.h"
 #include "cache/net/origin.h"
 #include "tests/lib/maker.h"
@@ -765,6 +768,112 @@ test_a_table_of_no_size_still_finds_everything(void **state)
 	free_tree(&root);
 }
 
+/* ---- several threads, and waits ---- */
+
+struct prober {
+	struct version *v;
+	uint64_t seed;
+	unsigned wrong;
+};
+
+/* Number to entry, entry to its parent, and back by name from a list. */
+static void *
+probe(void *arg)
+{
+	struct prober *p = arg;
+	struct version_node root, node, parent;
+	struct dm_err err = { 0 };
+	unsigned i, n;
+
+	version_root(p->v, &root);
+	for (i = 0; i < 3000; i++) {
+		uint64_t ino = 2 + next_random(&p->seed) % root.entries;
+
+		n = 0;
+		if (version_node(p->v, ino, &node, NULL, &err) < 0 ||
+		    version_node(p->v, node.parent, &parent, NULL, &err) < 0 ||
+		    version_list(p->v, &parent, 0, count_one, &n, NULL, &err) <
+			0 ||
+		    node.ino != ino || parent.kind != TREE_DIR || n == 0)
+			p->wrong++;
+	}
+	return NULL;
+}
+
+static void
+test_threads_share_a_small_table(void **state)
+{
+	struct fixture *f = *state;
+	struct maker_entry root = dir("", NULL, 0);
+	struct version_options how = { .pages = 20000 };
+	struct prober probers[4];
+	pthread_t threads[4];
+	uint64_t seed = 31;
+	int i;
+
+	fill(&root, &seed, 0);
+	open_tree(f, &root, 7, 5);
+	version_close(f->v);
+	OK(version_open(&f->v, f->cache, f->origin, &f->commit, &how, &err));
+	for (i = 0; i < 4; i++) {
+		probers[i] = (struct prober){ f->v, 100 + (unsigned)i, 0 };
+		assert_int_equal(pthread_create(&threads[i], NULL, probe,
+				     &probers[i]),
+		    0);
+	}
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+		assert_int_equal(probers[i].wrong, 0);
+	}
+	free_tree(&root);
+}
+
+struct waiter {
+	struct cache_wait wait; /* first: wake gets it */
+	sem_t woken;
+};
+
+static void
+wake(struct cache_wait *w)
+{
+	(void)sem_post(&((struct waiter *)w)->woken);
+}
+
+static void
+test_an_operation_run_again_when_woken_gets_there(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t seed = 17;
+	DM_AUTO(dm_freep) char *data = random_bytes(&seed, LARGE);
+	DM_AUTO(dm_freep) char *buf = malloc(LARGE);
+	struct maker_entry below[] = { file("f", data, LARGE) };
+	struct maker_entry kids[] = { dir("d", below, 1) };
+	struct maker_entry root = dir("", kids, 1);
+	struct version_node node;
+	struct dm_err err = { 0 };
+	struct waiter w;
+	unsigned waits = 0;
+	bool found;
+	size_t n;
+
+	below[0].chunk = LARGE_CHUNK;
+	open_tree(f, &root, 0, 0);
+	assert_int_equal(sem_init(&w.woken, 0, 0), 0);
+	cache_wait_init(&w.wait, wake, dm_deadline_ms(20000));
+	while (version_path(f->v, "d/f", &node, &found, &w.wait, &err) < 0 ||
+	    version_read(f->v, &node, buf, LARGE, 0, &n, &w.wait, &err) < 0) {
+		if (err.code != DM_AGAIN)
+			fail_msg("%s", err.text);
+		assert_true(waits++ < 100);
+		assert_int_equal(sem_wait(&w.woken), 0);
+	}
+	cache_wait_release(&w.wait);
+	(void)sem_destroy(&w.woken);
+	assert_true(waits >= 3);
+	assert_int_equal(n, LARGE);
+	assert_memory_equal(buf, data, LARGE);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 
 int
@@ -793,6 +902,8 @@ main(void)
 		TEST(directories_nest_128_deep_and_no_deeper),
 		TEST(a_tree_that_repeats_itself_has_a_number_for_each_path),
 		TEST(a_table_of_no_size_still_finds_everything),
+		TEST(threads_share_a_small_table),
+		TEST(an_operation_run_again_when_woken_gets_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
