@@ -1,6 +1,7 @@
 #include "cache/net/http_error.h"
 
 #include <errno.h>
+#include <openssl/x509_vfy.h>
 
 #include "cache/base/err.h"
 
@@ -61,10 +62,11 @@ cannot_connect(CURL *easy, struct dm_err *err)
 static bool
 not_trusted(CURL *easy, const char *detail, struct dm_err *err)
 {
-	long chain = 0;
+	long chain = X509_V_OK;
 
 	(void)curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &chain);
-	if (chain == 0)
+	/* Unless its chain is what is wrong, curl has not set the result. */
+	if (chain == X509_V_OK || chain == X509_V_ERR_UNSPECIFIED)
 		(void)dm_fail(err, DM_DENIED,
 		    "the certificate is not for this host (%s);"
 		    " check the URL's host name",

@@ -121,6 +121,8 @@ fill_head(struct httpd_conn *c)
 
 		if (end != NULL)
 			return (size_t)(end - c->in) + 4;
+		if (c->in_size > 0 && !isupper((unsigned char)c->in[0]))
+			return 0; /* TLS, or noise */
 		if (c->in_size == sizeof(c->in) || !fill(c, c->in_size + 1))
 			return 0;
 	}

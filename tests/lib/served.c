@@ -46,7 +46,7 @@ int
 served_open(struct served *s, struct dm_err *err)
 {
 	static const struct net_options opt = {
-		.connect_ms = 300, .stall_ms = 300, .backoff_ms = 5
+		.connect_ms = 1000, .stall_ms = 1000, .backoff_ms = 5
 	};
 
 	memset(s, 0, sizeof(*s));

@@ -15,8 +15,8 @@ struct httpd;
 
 /*
  * A temporary folder with the file "file" of SERVED_SIZE bytes in it, served
- * by an httpd, and an origin for it whose timeouts fit a test: 300 ms to
- * connect or without a byte, 5 ms of backoff.
+ * by an httpd, and an origin for it whose timeouts fit a test: 1 s to connect
+ * or without a byte, 5 ms of backoff.
  */
 enum { SERVED_SIZE = 200 * 1000 };
 struct served {
