@@ -436,15 +436,6 @@ drop_request(struct transfer *t, CURLM *multi)
 	t->http.easy = NULL;
 }
 
-void
-http_describe(const struct transfer *t, struct dm_err *err)
-{
-	const char *url = t->http.url;
-
-	if (url != NULL)
-		(void)dm_wrap(err, "GET %.*s", (int)url_shown(url), url);
-}
-
 enum http_next
 http_end(struct transfer *t, CURLM *multi, CURLcode result, uint64_t *after_ms,
     struct dm_err *err)
@@ -455,7 +446,8 @@ http_end(struct transfer *t, CURLM *multi, CURLcode result, uint64_t *after_ms,
 	next = verdict(t, result, after_ms, err);
 	drop_request(t, multi);
 	if (next == HTTP_RETRY || next == HTTP_FAILED)
-		http_describe(t, err);
+		(void)dm_wrap(err, "GET %.*s", (int)url_shown(t->http.url),
+		    t->http.url);
 	return next;
 }
 

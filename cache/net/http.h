@@ -36,6 +36,7 @@ struct http {
 
 	/* for who starts the tries: net.c */
 	unsigned fruitless; /* tries in a row that brought no byte */
+	struct dm_err last; /* why the last of them failed */
 	uint64_t start_ms;  /* when the next try begins; 0: under way */
 };
 
@@ -54,9 +55,6 @@ int http_begin(struct transfer *t, CURLM *multi, const struct net_options *opt,
  * sets *after_ms to what the server asked for, or 0. */
 enum http_next http_end(struct transfer *t, CURLM *multi, CURLcode result,
     uint64_t *after_ms, struct dm_err *err);
-
-/* Put an error without context into the words of t's request. */
-void http_describe(const struct transfer *t, struct dm_err *err);
 
 /* End the request, if one is under way, and free what t->http owns. */
 void http_release(struct transfer *t, CURLM *multi);

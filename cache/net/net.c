@@ -124,10 +124,24 @@ backoff_ms(const struct net *net, unsigned fruitless)
 	return ms / 2 + arc4random_uniform((uint32_t)(ms - ms / 2) + 1);
 }
 
+/* End t for this error, which may have come more than once. */
+static void
+fail(struct net *net, struct transfer *t, const struct dm_err *cause)
+{
+	unsigned tries = t->http.fruitless;
+	struct dm_err err = *cause;
+	size_t n = strlen(err.text);
+
+	if (tries > 1)
+		(void)snprintf(err.text + n, sizeof(err.text) - n,
+		    " (%u tries)", tries);
+	finish(net, t, &err);
+}
+
 /* Plan the next try, unless there is no time or no sense in it. */
 static void
 retry(struct net *net, struct transfer *t, uint64_t after_ms,
-    struct dm_err *err)
+    const struct dm_err *err)
 {
 	unsigned fruitless = ++t->http.fruitless;
 	uint64_t now = dm_now_ms(), wait = backoff_ms(net, fruitless);
@@ -138,14 +152,11 @@ retry(struct net *net, struct transfer *t, uint64_t after_ms,
 		wait = after_ms;
 	if (now + wait >= t->get.deadline_ms ||
 	    (err->code == DM_CORRUPT && fruitless >= MAX_NONSENSE)) {
-		if (fruitless > 1)
-			(void)snprintf(err->text + strlen(err->text),
-			    sizeof(err->text) - strlen(err->text),
-			    " (%u tries)", fruitless);
-		finish(net, t, err);
+		fail(net, t, err);
 		return;
 	}
 	atomic_fetch_add_explicit(&t->origin->retries, 1, memory_order_relaxed);
+	t->http.last = *err;
 	t->http.start_ms = now + wait;
 	net->look_ms = 0;
 }
@@ -193,7 +204,11 @@ look_at(struct net *net, struct transfer *t, uint64_t now)
 		due = t->get.deadline_ms;
 	if (due > now)
 		return due;
-	settle(net, t, CURLE_OPERATION_TIMEDOUT);
+	/* What went wrong before says more than that time is up. */
+	if (now >= t->get.deadline_ms && t->http.fruitless > 0)
+		fail(net, t, &t->http.last);
+	else
+		settle(net, t, CURLE_OPERATION_TIMEDOUT);
 	return now + 1;
 }
 

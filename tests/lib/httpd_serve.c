@@ -34,8 +34,12 @@ decode_path(char *out, const char *target)
 		int high = *target == '%' ? hex_value(target[1]) : -1;
 		int low = high < 0 ? -1 : hex_value(target[2]);
 
-		out[n++] = low < 0 ? *target : (char)(high * 16 + low);
-		target += low < 0 ? 0 : 2;
+		out[n] = *target;
+		if (low >= 0) {
+			out[n] = (char)(high * 16 + low);
+			target += 2;
+		}
+		n++;
 	}
 	out[n] = '\0';
 }

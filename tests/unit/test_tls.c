@@ -188,7 +188,7 @@ test_a_server_without_tls_is_told_apart(void **state)
 {
 	struct fixture *f = *state;
 	struct origin *o = NULL;
-	struct got_range soon = { .limit = 100, .timeout_ms = 200 };
+	struct got_range soon = { .limit = 100, .timeout_ms = 1500 };
 	char url[128];
 
 	(void)snprintf(url, sizeof(url), "https%s",
