@@ -64,8 +64,6 @@ struct shared_counts {
 
 struct shared {
 	_Atomic uint64_t stats[SHARED_STATS];
-	_Atomic uint64_t answered;     /* replies of the present worker;
-					* zeroed by the supervisor */
 	_Atomic uint32_t counts_asked; /* by the supervisor, ever higher */
 	_Atomic uint32_t counts_given; /* the asked that counts answers */
 	struct shared_counts counts;

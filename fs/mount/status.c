@@ -136,7 +136,7 @@ state(const struct supervisor *s)
 		return "starting";
 	if (s->sick)
 		return "failing";
-	return s->worker == 0 ? "restarting" : "ok";
+	return s->ready ? "ok" : "restarting";
 }
 
 static void

@@ -192,7 +192,6 @@ start_worker(struct supervisor *s, struct dm_err *err)
 	close_fd(&s->report_fd);
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return dm_fail_errno(err, "pipe");
-	atomic_store(&s->shared->answered, 0);
 	pid = fork();
 	if (pid == 0) {
 		(void)close(fds[0]);
@@ -205,6 +204,7 @@ start_worker(struct supervisor *s, struct dm_err *err)
 	}
 	s->report_fd = fds[0];
 	s->worker = pid;
+	s->ready = false;
 	s->worker_since = (int64_t)time(NULL);
 	return 0;
 }
@@ -240,7 +240,7 @@ static void
 worker_died(struct supervisor *s, int status)
 {
 	bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
-	     counts = !killed || atomic_load(&s->shared->answered) == 0;
+	     counts = !killed || !s->ready;
 
 	if (WIFSIGNALED(status))
 		(void)snprintf(s->why, sizeof(s->why),
@@ -320,6 +320,7 @@ on_report(struct supervisor *s, struct dm_err *err)
 			*err = report;
 		return;
 	}
+	s->ready = true;
 	if (s->usable)
 		return;
 	s->usable = true;

@@ -18,11 +18,11 @@ struct mount_spec;
  * socket.  Has one thread and never touches the mounted files, since only its
  * own child could answer.
  *
- * A worker that dies of its own doing, or before it has answered anything,
- * counts.  Five such deaths within ten seconds, and for the next minute the
- * worker answers EIO to all but getattr of the root; then a whole one is tried
- * again.  (A SIGKILL to a worker that works, say from the kernel that is out
- * of memory, is not counted.)
+ * A worker that dies of its own doing, or before it is ready, counts.  Five
+ * such deaths within ten seconds, and for the next minute the worker answers
+ * EIO to all but getattr of the root; then a whole one is tried again.
+ * (A SIGKILL to one that was ready came from outside, and is not counted:
+ * should a request have caused it, that one is given up by itself.)
  */
 enum { SUPERVISOR_DEATHS = 5 };
 
@@ -37,7 +37,8 @@ struct supervisor {
 
 	pid_t worker;      /* 0: none now */
 	bool sick;         /* the worker answers EIO */
-	bool usable;       /* a first worker came up */
+	bool ready;        /* the worker came up */
+	bool usable;       /* a first one did */
 	bool ended;        /* leave the loop */
 	uint64_t wake_ms;  /* when to try what sick or fork failure put off */
 	uint64_t leave_ms; /* when to end, users or not; DM_NEVER_MS */

@@ -56,8 +56,6 @@ worker_slot_done(struct worker *w, unsigned slot)
 	set_unique(w, slot, 0);
 	note->started_ms = 0;
 	note->begun = 0;
-	(void)atomic_fetch_add_explicit(&w->start.shared->answered, 1,
-	    memory_order_relaxed);
 }
 
 /* Answer without libfuse. */
