@@ -5,6 +5,7 @@
  */
 #include "cache/cache.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -313,8 +314,10 @@ deliver(const struct read *r, const struct pack_object *o,
 	size_t before;
 	void *room;
 
-	if (r->out == NULL)
+	if (r->out == NULL) {
+		assert(r->buf != NULL);
 		return find_bytes(r, o, wait, r->off, r->buf, r->size);
+	}
 	before = r->out->size;
 	room = dm_buf_extend(r->out, o->plain_size, err);
 	if (room == NULL)
@@ -402,6 +405,7 @@ run(struct read *r, struct cache_wait *wait, struct dm_err *err)
 }
 
 int
+/* NOLINTNEXTLINE(readability-function-size): an address has many parts */
 cache_read(struct cache *c, struct origin *o, const struct cache_place *at,
     const struct digest *id, uint32_t plain_size, uint32_t off, void *buf,
     uint32_t size, struct cache_wait *wait, struct dm_err *err)
@@ -424,6 +428,7 @@ cache_read(struct cache *c, struct origin *o, const struct cache_place *at,
 }
 
 int
+/* NOLINTNEXTLINE(readability-function-size): likewise */
 cache_object(struct cache *c, struct origin *o, const struct cache_place *at,
     const struct digest *id, enum object_kind kind, struct dm_buf *out,
     struct cache_wait *wait, struct dm_err *err)

@@ -332,7 +332,7 @@ next_locked(struct fetch *f)
 }
 
 static int on_data(void *arg, const void *data, size_t size);
-static void on_done(void *arg, const struct dm_err *err);
+static void on_done(void *arg, const struct dm_err *failure);
 
 static void
 start(struct transfer *t)
@@ -437,7 +437,7 @@ static void
 lost(struct flight *fl, const struct dm_err *err)
 {
 	struct fetch *f = fl->fetch;
-	struct transfer *t = calloc(1, sizeof(*t) + sizeof(t->flight[0]));
+	struct transfer *t = calloc(1, sizeof(*t) + sizeof(struct flight *));
 	bool again;
 
 	held_bytes_put(fl->stored);
@@ -690,7 +690,7 @@ queue_locked(struct fetch *f, const struct fetch_want *want,
     const struct plan *plan, uint32_t lo, uint32_t hi, uint64_t deadline_ms)
 {
 	struct transfer *t =
-	    calloc(1, sizeof(*t) + (hi - lo) * sizeof(t->flight[0]));
+	    calloc(1, sizeof(*t) + (hi - lo) * sizeof(struct flight *));
 
 	if (t == NULL)
 		return NULL;

@@ -390,20 +390,21 @@ cache_fsck(const char *dir, struct cache_check *out,
 		.progress = progress,
 		.arg = arg,
 	};
-	DM_AUTO(dm_freep) uint8_t *part = malloc(OBJECT_DATA_MAX);
 	int rc;
 
 	*out = (struct cache_check){ 0 };
-	if (part == NULL)
-		return dm_fail(err, DM_NOMEM, "check the cache");
-	c.part = part;
 	if (access(dir, F_OK) < 0 && errno == ENOENT)
 		return 0; /* no cache yet */
-	if (shelf_open(&c.shelf, dir, err) < 0)
-		return -1;
-	rc = walk(dir, check_file, &c, err);
-	/* Directories and intruders that were found damaged on the way. */
-	out->bad += shelf_bad(c.shelf);
-	shelf_close(c.shelf);
+	c.part = malloc(OBJECT_DATA_MAX);
+	if (c.part == NULL)
+		return dm_fail(err, DM_NOMEM, "check the cache");
+	rc = shelf_open(&c.shelf, dir, err);
+	if (rc == 0) {
+		rc = walk(dir, check_file, &c, err);
+		/* Directories and intruders found damaged on the way. */
+		out->bad += shelf_bad(c.shelf);
+		shelf_close(c.shelf);
+	}
+	free(c.part);
 	return rc;
 }

@@ -403,23 +403,14 @@ read_verified(struct blob *b, const struct files *f, const struct blob_piece *p,
 	return same ? HERE : CHANGED;
 }
 
-/* The first use in this run: hash it all. */
+/* The first use in this run: read all of it to data, and hash it. */
 static enum got
-read_first(struct blob *b, const struct files *f, const struct blob_piece *p,
-    uint32_t off, void *buf, uint32_t size)
+hash_first(struct blob *b, const struct files *f, const struct blob_piece *p,
+    void *data)
 {
-	DM_AUTO(dm_freep) void *whole = NULL;
-	void *data = buf;
 	uint64_t dropped;
 	bool same;
 
-	if (!map_bit(f, p->n))
-		return ABSENT;
-	if (size != p->size) {
-		data = whole = malloc(p->size);
-		if (data == NULL)
-			return ABSENT;
-	}
 	dm_lock(&b->mu);
 	same = look_locked(b, f);
 	dropped = atomic_load(&b->dropped);
@@ -434,9 +425,28 @@ read_first(struct blob *b, const struct files *f, const struct blob_piece *p,
 	if (look_locked(b, f) && atomic_load(&b->dropped) == dropped)
 		set_verified_locked(b, p->n, true);
 	dm_unlock(&b->mu);
-	if (whole != NULL)
-		memcpy(buf, (char *)whole + off, size);
 	return HERE;
+}
+
+static enum got
+read_first(struct blob *b, const struct files *f, const struct blob_piece *p,
+    uint32_t off, void *buf, uint32_t size)
+{
+	uint8_t *whole;
+	enum got got;
+
+	if (!map_bit(f, p->n))
+		return ABSENT;
+	if (size == p->size)
+		return hash_first(b, f, p, buf);
+	whole = malloc(p->size);
+	if (whole == NULL)
+		return ABSENT;
+	got = hash_first(b, f, p, whole);
+	if (got == HERE)
+		memcpy(buf, whole + off, size);
+	free(whole);
+	return got;
 }
 
 static enum got

@@ -151,7 +151,6 @@ prove_file(struct directory *d, const struct digest *key, uint8_t *part,
 static bool
 load_file(struct directory *d, const struct digest *key)
 {
-	DM_AUTO(dm_freep)
 	uint8_t *part = malloc((READ_RECORDS + 1) * (size_t)PACK_RECORD);
 	struct digest_hasher *h = digest_hasher_new();
 	bool proven = false, unlinked;
@@ -162,6 +161,7 @@ load_file(struct directory *d, const struct digest *key)
 		    shelf_signature(d->fd, &unlinked) == d->signature;
 	}
 	digest_hasher_free(h);
+	free(part);
 	return proven;
 }
 

@@ -191,7 +191,7 @@ open_root(struct shelf *s, struct dm_err *err)
 {
 	DM_AUTO(dm_closep) int fd = -1;
 	struct stat st;
-	int old;
+	int old, now;
 
 	if (access(s->path, F_OK) < 0 && dm_mkdirs(s->path, 0700, err) < 0)
 		return dm_wrap(err, "cache directory %s", s->path);
@@ -203,12 +203,11 @@ open_root(struct shelf *s, struct dm_err *err)
 	if (check_stat(s->path, &st, err) < 0)
 		return -1;
 	old = atomic_load(&s->root);
-	if (old >= 0)
-		return dup3(fd, old, O_CLOEXEC) < 0 ?
-		    dm_fail_errno(err, "cache directory %s", s->path) :
-		    0;
-	atomic_store(&s->root, fd);
-	fd = -1;
+	now =
+	    old >= 0 ? dup3(fd, old, O_CLOEXEC) : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (now < 0)
+		return dm_fail_errno(err, "cache directory %s", s->path);
+	atomic_store(&s->root, now);
 	return 0;
 }
 

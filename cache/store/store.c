@@ -183,7 +183,8 @@ static size_t
 choose_locked(struct store *s, struct victim out[BATCH])
 {
 	int64_t files = shelf_held_files(s->shelf) - s->files_max * 7 / 8;
-	int64_t memory = shelf_held_memory(s->shelf) - DIRS_MAX / 8 * 7;
+	int64_t memory =
+	    shelf_held_memory(s->shelf) - (int64_t)DIRS_MAX / 8 * 7;
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->n * 2 && n < BATCH; i++) {
