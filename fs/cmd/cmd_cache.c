@@ -1,0 +1,152 @@
+/* datamount cache: what the cache on this machine holds, and emptying it. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cache/base/err.h"
+#include "cache/cache.h"
+#include "fs/cmd/commands.h"
+
+/* The directory that --cache names, or the usual one. */
+static int
+cache_place(const struct cmd_args *a, char dir[PATH_MAX], struct dm_err *err)
+{
+	const char *given = cmd_value(a, "cache");
+	const char *why = NULL;
+
+	if (given == NULL)
+		return cache_dir_default(dir, PATH_MAX, &why, err);
+	if (given[0] == '\0' ||
+	    snprintf(dir, PATH_MAX, "%s", given) >= PATH_MAX)
+		return cmd_usage(err, "%s: --cache DIR: no such path",
+		    a->cmd->name);
+	return 0;
+}
+
+static int
+print_json(const char *dir, const struct cache_usage *u, const char *free_key,
+    struct dm_err *err)
+{
+	json_t *o = json_pack("{s:s%, s:I, s:I, s:I}", "directory", dir,
+	    strlen(dir), "blobs", (json_int_t)u->blobs, free_key,
+	    (json_int_t)u->bytes, "disk_free", (json_int_t)u->disk_free);
+	int rc;
+
+	if (o == NULL)
+		return dm_fail(err, DM_INVALID,
+		    "the path of the cache directory is not UTF-8");
+	rc = json_dumpf(o, stdout, JSON_INDENT(2));
+	json_decref(o);
+	printf("\n");
+	return rc < 0 ? dm_fail(err, DM_IO, "cannot write the output") : 0;
+}
+
+static int
+print_status(const struct cmd_args *a, const char *dir, struct dm_err *err)
+{
+	char bytes[CMD_BYTES_TEXT], left[CMD_BYTES_TEXT];
+	struct cache_usage u;
+
+	if (cache_usage(dir, &u, err) < 0)
+		return -1;
+	if (cmd_flag(a, "json"))
+		return print_json(dir, &u, "bytes", err);
+	printf("directory  %s\n", dir);
+	printf("blobs      %" PRIu64 "\n", u.blobs);
+	printf("bytes      %s\n", cmd_bytes(bytes, u.bytes));
+	printf("disk free  %s\n", cmd_bytes(left, u.disk_free));
+	return CMD_DONE;
+}
+
+static int
+clear(const struct cmd_args *a, const char *dir, struct dm_err *err)
+{
+	char bytes[CMD_BYTES_TEXT];
+	struct cache_usage freed;
+
+	if (cache_clear(dir, &freed, err) < 0)
+		return -1;
+	if (cmd_flag(a, "json"))
+		return print_json(dir, &freed, "freed", err);
+	printf("freed %s in %" PRIu64 " blobs of %s\n",
+	    cmd_bytes(bytes, freed.bytes), freed.blobs, dir);
+	return CMD_DONE;
+}
+
+static int
+run_cache(int argc, char **argv, struct dm_err *err)
+{
+	struct cmd_args a;
+	char dir[PATH_MAX];
+
+	if (cmd_parse(&a, &cmd_cache, argc, argv, 1, 1, err) < 0 ||
+	    cache_place(&a, dir, err) < 0)
+		return -1;
+	if (strcmp(a.operands[0], "status") == 0)
+		return print_status(&a, dir, err);
+	if (strcmp(a.operands[0], "clear") == 0)
+		return clear(&a, dir, err);
+	return cmd_usage(err, "cache: status or clear, not %.40s",
+	    a.operands[0]);
+}
+
+static const struct cmd_option options[] = {
+	{ "cache", 0, "DIR", "the cache in DIR" },
+	{ "json", 0, NULL, "print JSON, sizes in bytes" },
+	{ 0 },
+};
+
+const struct cmd cmd_cache = {
+	.name = "cache",
+	.args = "status|clear",
+	.help = "say what the local cache holds, or empty it",
+	.options = options,
+	.run = run_cache,
+};
+
+/* ---- fsck ---- */
+
+static void
+on_progress(void *arg, uint64_t bytes)
+{
+	progress_update(arg, 0, bytes, 0);
+}
+
+static int
+run_fsck(int argc, char **argv, struct dm_err *err)
+{
+	char dir[PATH_MAX], bytes[CMD_BYTES_TEXT];
+	struct cache_check check;
+	struct progress *progress;
+	struct cmd_args a;
+	int rc;
+
+	if (cmd_parse(&a, &cmd_fsck, argc, argv, 0, 0, err) < 0 ||
+	    cache_place(&a, dir, err) < 0)
+		return -1;
+	progress = progress_new("checking", cmd_flag(&a, "quiet"));
+	rc = cache_fsck(dir, &check, on_progress, progress, err);
+	progress_free(progress);
+	if (rc < 0)
+		return -1;
+	printf("%s: %" PRIu64 " blobs, %" PRIu64 " pieces, %s: %" PRIu64
+	       " damaged%s\n",
+	    dir, check.blobs, check.pieces, cmd_bytes(bytes, check.bytes),
+	    check.bad, check.bad > 0 ? " and dropped" : "");
+	return check.bad > 0 ? CMD_DAMAGE : CMD_DONE;
+}
+
+static const struct cmd_option fsck_options[] = {
+	{ "cache", 0, "DIR", "the cache in DIR" },
+	{ 0 },
+};
+
+const struct cmd cmd_fsck = {
+	.name = "fsck",
+	.args = "",
+	.help = "check every byte of the local cache, drop what is damaged",
+	.options = fsck_options,
+	.run = run_fsck,
+};
