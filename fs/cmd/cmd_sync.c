@@ -90,6 +90,7 @@ sync_and_report(struct run *r, const char *dir)
 
 	mounting_init(&r->old);
 	mounting_init(&r->next);
+	r->next.quiet = cmd_flag(&r->args, "quiet");
 	if (sync_one(r, dir, &err) < 0) {
 		(void)cmd_report(&err);
 		r->failed++;

@@ -79,13 +79,13 @@ mounting_options(struct mounting *m, const struct cmd_args *a,
 	if (symlinks != NULL && strcmp(symlinks, "all") != 0)
 		return cmd_usage(err, "%s: --symlinks is all, not %s",
 		    a->cmd->name, symlinks);
+	m->quiet = cmd_flag(a, "quiet");
 	spec->timeout_ms = seconds * 1000;
 	spec->all_symlinks = symlinks != NULL;
 	spec->allow_other = cmd_flag(a, "allow-other");
 	spec->foreground = cmd_flag(a, "foreground");
 	spec->debug = cmd_flag(a, "debug");
-	return set_cache_dir(spec, cmd_value(a, "cache"), cmd_flag(a, "quiet"),
-	    err);
+	return set_cache_dir(spec, cmd_value(a, "cache"), m->quiet, err);
 }
 
 static void
@@ -129,11 +129,17 @@ check_identity(const struct mounting *m, struct session *s, bool cached,
 		s->repo->timeout_ms = IDENTIFY_MS;
 	rc = repo_identify(s->repo, &why);
 	s->repo->timeout_ms = timeout_ms;
-	if (rc < 0 && cached && why.code == DM_OFFLINE)
-		return 0;
-	if (rc < 0) {
+	if (rc < 0 && !cached) {
 		*err = why;
 		return -1;
+	}
+	if (rc < 0) {
+		if (!m->quiet)
+			(void)fprintf(stderr,
+			    "datamount: from the cache, for the repository "
+			    "cannot be asked: %s\n",
+			    why.text);
+		return 0;
 	}
 	if (memcmp(s->repo->id, m->spec.pin.repo_id, REPO_ID_SIZE) != 0)
 		return dm_fail(err, DM_INVALID,

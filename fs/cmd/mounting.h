@@ -17,6 +17,7 @@ struct mounting {
 	struct mount_spec spec; /* spec.pin has absolute repositories */
 	struct dm_buf text;     /* of the commit; spec.commit borrows it */
 	struct commit commit;   /* borrows text */
+	bool quiet;             /* no word on what is no error */
 };
 
 /* Nothing is allocated before mounting_load. */
@@ -37,8 +38,8 @@ int mounting_options(struct mounting *m, const struct cmd_args *a,
 /*
  * Fetch the commit that spec.pin names, and what the first ls needs, from s or
  * its cache, so that what is wrong with them is found before anything is
- * changed.  With compare the repository's id must be the pin's; an origin that
- * does not answer is then no error if the rest was cached.
+ * changed.  With compare the repository's id must be the pin's; one that does
+ * not answer is then no error if the rest was cached.
  */
 int mounting_load(struct mounting *m, struct session *s, bool compare,
     struct dm_err *err) DM_MUST_CHECK;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # The command line: options, help, and what is said to bad input.
 
+# shellcheck disable=SC2154 # run sets them
 load helpers
 
 @test "no argument is an error that names the help" {
@@ -161,7 +162,7 @@ nothing_done () {
 	mkfifo fifo
 	(cd "$REPO" && exec openssl s_server -quiet -accept "$port" -WWW \
 		-cert "$T/cert" -key "$T/key" >/dev/null 2>&1 3>&- 4>&-) &
-	DM_PIDS="$DM_PIDS $!"
+	ends_with_test $!
 	eventually openssl s_client -connect "127.0.0.1:$port" </dev/null \
 		>/dev/null 2>&1
 	fails 1 'certificate' datamount --timeout 3 \

@@ -4,7 +4,7 @@
 # mounts or starts is gone when it ends.
 # shellcheck shell=bash
 # Variables of a helper are for the test that calls it.
-# shellcheck disable=SC2034,SC2154
+# shellcheck disable=SC2034,SC2154,SC2030,SC2031
 
 bats_require_minimum_version 1.5.0
 
@@ -41,6 +41,11 @@ dm_setup () {
 	PATH=$DM_BIN:$PATH:/usr/sbin:/sbin
 	DM_PIDS=
 	cd "$T" || return 1
+}
+
+# Kill this process when the test ends.
+ends_with_test () {
+	DM_PIDS="$DM_PIDS $1"
 }
 
 # The mount points below $T, deepest first.
