@@ -93,19 +93,26 @@ copy_free(void *job)
 	free(c);
 }
 
+/* Most files are small, and so need not be their buffers. */
+static size_t
+buffer_size(const struct version_node *node)
+{
+	return node->size < COPY_BYTES ? (size_t)node->size + 1 : COPY_BYTES;
+}
+
 /* Whether the open file holds the bytes of the node. */
 static int
 has_content(struct version *v, const struct version_node *node, int fd,
     bool *same, struct dm_err *err)
 {
-	DM_AUTO(dm_freep) char *buf = malloc(COPY_BYTES);
+	DM_AUTO(dm_freep) char *buf = malloc(buffer_size(node));
 	struct digest_hasher *h = digest_hasher_new();
 	struct digest want, is;
 	ssize_t n = 1;
 
 	*same = false;
 	while (buf != NULL && n > 0) {
-		n = dm_read_full(fd, buf, COPY_BYTES);
+		n = dm_read_full(fd, buf, buffer_size(node));
 		if (n > 0)
 			digest_hasher_add(h, buf, (size_t)n);
 	}
@@ -162,7 +169,8 @@ static int
 copy_bytes(struct version *v, const struct version_node *node, int fd,
     struct dm_err *err)
 {
-	char *buf = malloc(COPY_BYTES);
+	size_t size = buffer_size(node);
+	char *buf = malloc(size);
 	uint64_t off;
 	size_t n = 0;
 	int rc = 0;
@@ -186,15 +194,25 @@ temp_name(char out[TEMP_NAME], uint64_t ino)
 }
 
 static int
+create(int dir, const char *temp)
+{
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(dir, temp, flags, 0600);
+
+	/* One may be left of a run that was killed. */
+	if (fd < 0 && errno == EEXIST && unlinkat(dir, temp, 0) == 0)
+		fd = openat(dir, temp, flags, 0600);
+	return fd;
+}
+
+static int
 make_file(const struct export_run *x, const struct copy *c, struct dm_err *err)
 {
 	DM_AUTO(dm_closep) int fd = -1;
 	char temp[TEMP_NAME];
 
 	temp_name(temp, c->node.ino);
-	(void)unlinkat(c->in->fd, temp, 0); /* of a run that was killed */
-	fd = openat(c->in->fd, temp,
-	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = create(c->in->fd, temp);
 	if (fd < 0)
 		return dm_fail_errno(err, "create");
 	if (copy_bytes(x->version, &c->node, fd, err) == 0 &&

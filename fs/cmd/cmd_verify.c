@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -331,11 +332,16 @@ with_cache(struct cmd_args *out, const struct cmd_args *a, const char *temp)
 }
 
 static int
-make_temp(char out[64], struct dm_err *err)
+make_temp(char out[PATH_MAX], struct dm_err *err)
 {
-	(void)snprintf(out, 64, "/var/tmp/datamount-verify-XXXXXX");
+	const char *tmp = getenv("TMPDIR");
+	int n = snprintf(out, PATH_MAX, "%s/datamount-verify-XXXXXX",
+	    tmp != NULL && tmp[0] == '/' ? tmp : "/var/tmp");
+
+	if (n >= PATH_MAX)
+		return dm_fail(err, DM_INVALID, "TMPDIR is too long");
 	if (mkdtemp(out) == NULL)
-		return dm_fail_errno(err, "create a directory in /var/tmp");
+		return dm_fail_errno(err, "create a directory like %s", out);
 	return 0;
 }
 
@@ -344,7 +350,7 @@ run_verify(int argc, char **argv, struct dm_err *err)
 {
 	struct look_name l;
 	struct cmd_args a, b;
-	char temp[64] = "";
+	char temp[PATH_MAX] = "";
 	int rc;
 
 	if (cmd_parse(&a, &cmd_verify, argc, argv, 1, 1, err) < 0)

@@ -1,0 +1,173 @@
+#!/usr/bin/env bats
+# Reading all of a version: verify and export.
+
+load helpers
+
+published () {
+	small_data data 1
+	mkdir data/bin
+	printf '#!/bin/sh\n' >data/bin/run
+	chmod 755 data/bin/run
+	ln -s ../a.csv data/bin/link
+	touch data/$'odd\n\xff'
+	head -c 5000000 /dev/urandom >data/large
+	datamount init repo >/dev/null
+	id=$(datamount commit data repo -m one -q --date 2020-02-02T02:02:02Z)
+}
+
+# The file that holds the bytes of $1, somewhere in it.
+pack_with () {
+	grep -laF "$1" repo/packs/*/*
+}
+
+@test "verify of a sound repository reads every byte and exits 0" {
+	published
+	run --separate-stderr datamount verify repo@main
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	[[ $stderr =~ read\ 7\ files,\ 4\ directories.*5.3\ MB\;\ 0\ damaged ]]
+	nginx_start repo
+	datamount verify -q "$URL/@main"
+	python_start repo
+	datamount verify -q "$URL/@main"
+}
+
+@test "verify exits 3 and names each damaged file, and no other" {
+	published
+	offset=$(grep -abo -m1 'a,1' "$(pack_with 'a,1')" | cut -d: -f1)
+	printf X | dd of="$(pack_with 'a,1')" bs=1 seek="$offset" \
+		conv=notrunc status=none
+	run --separate-stderr datamount verify repo@main
+	[ "$status" -eq 3 ]
+	[ "${#lines[@]}" -eq 1 ]
+	[[ $output == 'a.csv: '* ]]
+	[[ $stderr == *'1 damaged'* ]]
+	[ "$(datamount verify -q -z repo@main | tr '\0' '\n')" = a.csv ]
+}
+
+@test "verify sees damage in the middle of a large file" {
+	published
+	pack=$(find repo/packs -type f -size +4000k)
+	printf 'WRONG' | dd of="$pack" bs=1 seek=2500000 conv=notrunc \
+		status=none
+	run --separate-stderr datamount verify repo@main
+	[ "$status" -eq 3 ]
+	[[ $output == 'large: '* ]]
+}
+
+@test "verify sees what the local cache would hide" {
+	published
+	datamount cat repo@:a.csv >/dev/null
+	rm "$(pack_with 'a,1')"
+	run datamount verify -q repo@main
+	[ "$status" -eq 3 ]
+	[[ $output == *'a.csv: '* ]]
+}
+
+@test "verify names a directory that cannot be read, and goes on" {
+	published
+	mkdir -p data/other
+	printf 'second\n' >data/other/file
+	datamount commit data repo -m two -q >/dev/null
+	# The packs of the second commit are gone: what the first had is read.
+	find repo/packs -type f -newer "repo/commits/${id:0:2}/$id" -delete
+	run datamount verify -q repo@main
+	[ "$status" -eq 3 ]
+	[[ $output == '/: '* ]]
+}
+
+@test "verify leaves nothing behind, also when it is stopped" {
+	published
+	mkdir tmp
+	export TMPDIR=$T/tmp
+	datamount verify -q repo@main
+	nginx_start repo
+	datamount verify -q "$URL/@main" &
+	pid=$!
+	kill -TERM "$pid"
+	wait "$pid" || true
+	[ -z "$(ls tmp)" ]
+}
+
+@test "export makes a copy that diff -r cannot tell from the original" {
+	published
+	datamount export -q repo@main one
+	diff -r --no-dereference data one
+	nginx_start repo
+	datamount export -q "$URL/@main" two
+	diff -r --no-dereference data two
+	rm -r "$DATAMOUNT_CACHE"
+	python_start repo
+	datamount export -q "$URL/@main" three
+	diff -r --no-dereference data three
+}
+
+@test "export keeps executable bits, links, and dates all by the commit" {
+	published
+	(umask 022 && datamount export -q repo@main out)
+	[ "$(stat -c %a out/bin/run)" = 755 ]
+	[ "$(stat -c %a out/a.csv)" = 644 ]
+	[ "$(readlink out/bin/link)" = ../a.csv ]
+	[ -z "$(find out ! -newermt '2020-02-02 02:02:01' -o \
+		-newermt '2020-02-02 02:02:03')" ]
+}
+
+@test "export of a path copies that directory" {
+	published
+	datamount export -q repo@main:sub out
+	diff -r data/sub out
+	fails 1 "'a.csv' is not a directory" datamount export repo@:a.csv out
+	fails 1 "no 'none/x'" datamount export repo@:none/x out
+}
+
+@test "export again completes a copy, and fetches only what is missing" {
+	published
+	datamount export -q repo@main out
+	rm out/large out/bin/link
+	rm -r out/sub
+	inode=$(stat -c %i out/a.csv)
+	run datamount export repo@main out
+	[ "$status" -eq 0 ]
+	[[ $output == *'(4 were there)'* ]]
+	diff -r --no-dereference data out
+	[ "$(stat -c %i out/a.csv)" = "$inode" ]
+}
+
+@test "export never replaces another file without --force" {
+	published
+	mkdir out
+	printf 'mine' >out/a.csv
+	fails 1 'a.csv: something else of that name is there; --force' \
+		datamount export -q repo@main out
+	[ "$(cat out/a.csv)" = mine ]
+	datamount export -q --force repo@main out
+	diff -r --no-dereference data out
+}
+
+@test "export follows no link out of its directory" {
+	published
+	mkdir out elsewhere
+	ln -s ../elsewhere out/sub
+	fails 1 'sub|directory' datamount export -q repo@main out
+	[ -z "$(ls elsewhere)" ]
+}
+
+@test "export of a symlink that leaves is refused unless asked for" {
+	published
+	ln -s /etc/passwd data/out
+	datamount commit data repo -m x -q --symlinks=keep >/dev/null
+	fails 1 'out: .*leaves the dataset; --symlinks=all' \
+		datamount export -q repo@main one
+	datamount export -q --symlinks=all repo@main two
+	[ "$(readlink two/out)" = /etc/passwd ]
+}
+
+@test "export of damage stops, names the file, and leaves none of it" {
+	published
+	offset=$(grep -abo -m1 'a,1' "$(pack_with 'a,1')" | cut -d: -f1)
+	printf X | dd of="$(pack_with 'a,1')" bs=1 seek="$offset" \
+		conv=notrunc status=none
+	fails 1 'a.csv: ' datamount export -q repo@main out
+	[ ! -e out/a.csv ]
+	[ -z "$(find out -name '.datamount*')" ]
+}
