@@ -76,10 +76,6 @@ $B/libdatamount.a: $(call objs,$(LIB_SRC))
 $B/libcmd.a: $(call objs,$(filter-out $(CMD_MAIN),$(CMD_SRC)))
 	$(call Q,AR)$(RM) $@ && $(AR) rcs $@ $^
 
-# While these are missing, what needs them fails when it is called.
-ifneq ($(words $(wildcard cache/cache.c fs/mount/supervisor.c)),2)
-$B/datamount: LDFLAGS += -Wl,--unresolved-symbols=ignore-all,-z,lazy -no-pie
-endif
 $B/datamount: $(call objs,$(CMD_MAIN)) $B/libcmd.a $B/libdatamount.a
 	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DM_LDLIBS)
 

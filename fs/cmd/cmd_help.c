@@ -13,9 +13,7 @@ print_all(void)
 	       "pins\n"
 	       "       datamount COMMAND ...\n\n");
 	for (size_t i = 0; i < ncommands; i++)
-		if (commands[i] != NULL)
-			printf("  %-8s %s\n", commands[i]->name,
-			    commands[i]->help);
+		printf("  %-8s %s\n", commands[i]->name, commands[i]->help);
 	printf("\n`datamount COMMAND --help` lists a command's options; "
 	       "datamount(1) says the rest.\n");
 }

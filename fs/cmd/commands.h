@@ -6,30 +6,27 @@
 
 #include "fs/cmd/cmd.h"
 
-/* cmd_NAME is in cmd_NAME.c; main.c has them in the order of the help. */
-#define DM_COMMAND(name) \
-	extern const struct cmd cmd_##name __attribute__((weak))
-
-DM_COMMAND(mount);
-DM_COMMAND(umount);
-DM_COMMAND(status);
-DM_COMMAND(update);
-DM_COMMAND(sync);
-DM_COMMAND(init);
-DM_COMMAND(commit);
-DM_COMMAND(tag);
-DM_COMMAND(branch);
-DM_COMMAND(log);
-DM_COMMAND(show);
-DM_COMMAND(ls);
-DM_COMMAND(cat);
-DM_COMMAND(diff);
-DM_COMMAND(export);
-DM_COMMAND(verify);
-DM_COMMAND(cache);
-DM_COMMAND(fsck);
-DM_COMMAND(help);
-DM_COMMAND(version);
+/* In the order of the help. */
+extern const struct cmd cmd_mount;
+extern const struct cmd cmd_umount;
+extern const struct cmd cmd_status;
+extern const struct cmd cmd_update;
+extern const struct cmd cmd_sync;
+extern const struct cmd cmd_init;
+extern const struct cmd cmd_commit;
+extern const struct cmd cmd_tag;
+extern const struct cmd cmd_branch;
+extern const struct cmd cmd_log;
+extern const struct cmd cmd_show;
+extern const struct cmd cmd_ls;
+extern const struct cmd cmd_cat;
+extern const struct cmd cmd_diff;
+extern const struct cmd cmd_export;
+extern const struct cmd cmd_verify;
+extern const struct cmd cmd_cache;
+extern const struct cmd cmd_fsck;
+extern const struct cmd cmd_help;
+extern const struct cmd cmd_version;
 
 extern const struct cmd *const commands[];
 extern const size_t ncommands;

@@ -43,7 +43,7 @@ const struct cmd *
 command_find(const char *name)
 {
 	for (size_t i = 0; i < ncommands; i++)
-		if (commands[i] != NULL && strcmp(commands[i]->name, name) == 0)
+		if (strcmp(commands[i]->name, name) == 0)
 			return commands[i];
 	return NULL;
 }
@@ -52,12 +52,11 @@ command_find(const char *name)
 static bool
 takes_next(const char *arg)
 {
-	const struct cmd_option *o =
-	    &cmd_mount != NULL ? cmd_mount.options : NULL;
+	const struct cmd_option *o = cmd_mount.options;
 
 	if (arg[1] != '-' || strchr(arg, '=') != NULL)
 		return false;
-	for (; o != NULL && o->name != NULL; o++)
+	for (; o->name != NULL; o++)
 		if (strcmp(o->name, arg + 2) == 0)
 			return o->value != NULL;
 	return false;
