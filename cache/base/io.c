@@ -181,6 +181,8 @@ dm_mkdirs(const char *path, mode_t mode, struct dm_err *err)
 	return 0;
 }
 
+/* The cleanup attribute passes a pointer to the variable as it is.
+ * NOLINTNEXTLINE(readability-non-const-parameter) */
 void
 dm_closep(int *fd)
 {

@@ -47,8 +47,10 @@ ref_name_valid(const char *name, size_t size)
 	if (size == 0 || size > DM_REF_NAME_MAX || !is_alnum(name[0]))
 		return false;
 	for (size_t i = 0; i < size; i++) {
-		char next = i + 1 < size ? name[i + 1] : '/';
+		char next = '/';
 
+		if (i + 1 < size)
+			next = name[i + 1];
 		if (!is_alnum(name[i]) && strchr("._-/", name[i]) == NULL)
 			return false;
 		if (name[i] == '\0' || !pair_valid(name[i], next))

@@ -170,7 +170,7 @@ in_order(int last, enum key key)
 
 /* One line that is neither empty nor a comment. */
 static int
-read_line(struct source_file *s, struct text line, int *last,
+read_line(struct source_file *s, struct text line, int *last, unsigned *seen,
     struct dm_err *err)
 {
 	enum key key = KEYS;
@@ -191,6 +191,7 @@ read_line(struct source_file *s, struct text line, int *last,
 	if (fault != NULL)
 		return dm_fail(err, DM_INVALID, "%s", fault);
 	*last = (int)key;
+	*seen |= 1U << key;
 	return 0;
 }
 
@@ -224,9 +225,8 @@ source_file_decode(struct source_file *out, const void *text, size_t size,
 		if (line.size == 0 ||
 		    (line.data[0] == '#' && !has_control(line)))
 			continue;
-		if (read_line(out, line, &last, err) < 0)
+		if (read_line(out, line, &last, &seen, err) < 0)
 			return dm_wrap(err, "line %u", n);
-		seen |= 1U << last;
 	}
 	return check_seen(seen, err);
 }

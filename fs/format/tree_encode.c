@@ -223,5 +223,5 @@ tree_split_before(uint8_t level, uint32_t count, uint64_t heap,
 	if (count < least)
 		return false;
 	digest_of(&d, name, name_len);
-	return le64_get(d.bytes + 8 * level) % mod == 0;
+	return le64_get(d.bytes + (size_t)8 * level) % mod == 0;
 }

@@ -124,7 +124,7 @@ add_row(struct where_encoder *e, uint32_t pack, uint32_t ordinal,
 
 	if (e->nrows == CHUNK_PAGE)
 		return dm_fail(err, DM_INVALID, "too many children");
-	if (e->nrows == e->row_room) {
+	if (e->rows == NULL || e->nrows == e->row_room) {
 		rows = realloc(e->rows, room * sizeof(*rows));
 		if (rows == NULL)
 			return dm_fail(err, DM_NOMEM, "list places");
