@@ -334,7 +334,7 @@ with_cache(struct cmd_args *out, const struct cmd_args *a, const char *temp)
 static int
 make_temp(char out[PATH_MAX], struct dm_err *err)
 {
-	const char *tmp = getenv("TMPDIR");
+	const char *tmp = secure_getenv("TMPDIR");
 	int n = snprintf(out, PATH_MAX, "%s/datamount-verify-XXXXXX",
 	    tmp != NULL && tmp[0] == '/' ? tmp : "/var/tmp");
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Looking into versions without a mount: ls, cat, show, log, diff.
 
+# shellcheck disable=SC2154 # run sets stderr
 load helpers
 
 # A repository with two commits, v1 and main, in ./repo; their ids in $one and
@@ -131,9 +132,9 @@ two_versions () {
 
 @test "log lists the commits behind a ref, newest first" {
 	two_versions
-	datamount log repo >log
-	[ "$(cut -d' ' -f1 log)" = "$two"$'\n'"$one" ]
-	grep -q "^$one .*Z .*the first$" log
+	datamount log repo >lines
+	[ "$(cut -d' ' -f1 lines)" = "$two"$'\n'"$one" ]
+	grep -q "^$one .*Z .*the first$" lines
 	[ "$(datamount log repo@v1 | wc -l)" -eq 1 ]
 	[ "$(datamount log -n 1 repo | wc -l)" -eq 1 ]
 	datamount log --json repo >json

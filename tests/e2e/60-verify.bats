@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Reading all of a version: verify and export.
 
+# shellcheck disable=SC2154 # run sets stderr
 load helpers
 
 published () {
