@@ -36,9 +36,9 @@ int net_open(struct net **out, const struct net_options *opt,
 void net_close(struct net *net);
 
 /*
- * TLS trusts the system's authorities, or those in the file that the
- * environment's SSL_CERT_FILE names, where there is a private one.  The
- * usual proxy variables are heeded.  No other setting of curl's is: no
+ * TLS trusts the system's authorities, and those in the file that the
+ * environment's SSL_CERT_FILE names, for a private one.  The usual proxy
+ * variables are heeded.  No other setting of curl's is: no
  * ~/.netrc, no cookies, no credentials.
  *
  * A server may redirect three times, to http or https, not from https to http,

@@ -86,6 +86,21 @@ test_waiting_for_a_connection_is_no_silence(void **state)
 }
 
 static void
+test_connections_that_hang_do_not_hold_up_who_waits_for_them(void **state)
+{
+	struct fixture *f = *state;
+
+	OK(httpd_rule(f->s.h, "* 1-8 stall=10", &err));
+	start_many(f);
+	for (unsigned i = 0; i < MANY; i++) {
+		assert_true(got_wait(&f->got[i]));
+		assert_string_equal(f->got[i].err.text, "");
+		assert_true(got_is_right(&f->got[i], i * 100, 5000));
+	}
+	assert_int_equal(httpd_count(f->s.h, "*"), MANY + 8);
+}
+
+static void
 test_closing_ends_transfers_of_every_state_at_once(void **state)
 {
 	struct fixture *f = *state;
@@ -238,6 +253,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_transfers_share_the_connections_allowed),
 		TEST(test_waiting_for_a_connection_is_no_silence),
+		TEST(
+		    test_connections_that_hang_do_not_hold_up_who_waits_for_them),
 		TEST(test_closing_ends_transfers_of_every_state_at_once),
 		TEST(test_a_closed_port_is_offline_and_says_so),
 		TEST(test_an_origin_that_comes_back_is_used),
