@@ -181,10 +181,9 @@ dm_mkdirs(const char *path, mode_t mode, struct dm_err *err)
 	return 0;
 }
 
-/* The cleanup attribute passes a pointer to the variable as it is.
- * NOLINTNEXTLINE(readability-non-const-parameter) */
+/* The cleanup attribute passes a pointer to the variable as it is. */
 void
-dm_closep(int *fd)
+dm_closep(int *fd) /* NOLINT(readability-non-const-parameter) */
 {
 	if (*fd >= 0)
 		(void)close(*fd);

@@ -45,7 +45,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size] = '\0';
 	try_url(text);
 	(void)url_path_valid(text);
-	(void)url_check_redirect(true, text, &err);
+	if (url_check_redirect(true, text, &err) < 0 && err.code == DM_OK)
+		abort();
 	(void)address_is_private_service(text);
 	if (url_has_scheme(text) && strncmp(text, "file://", 7) == 0 &&
 	    url_file_path(path, sizeof(path), text, &err) == 0 &&
