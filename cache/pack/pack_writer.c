@@ -171,8 +171,12 @@ link_named(struct pack_writer *w, const char *path)
 		return 0;
 	if (errno != EPERM && errno != EOPNOTSUPP)
 		return -1;
-	/* No hard links here.  A pack that is there already is the same. */
-	if (renameat(w->packs, w->temp, w->packs, path) < 0)
+	/* No hard links here.  Where a rename cannot spare a pack that is
+	 * there, it replaces it by its equal. */
+	if (renameat2(w->packs, w->temp, w->packs, path, RENAME_NOREPLACE) <
+		0 &&
+	    (errno != EINVAL ||
+		renameat(w->packs, w->temp, w->packs, path) < 0))
 		return -1;
 	w->temp[0] = '\0';
 	return 0;
