@@ -14,6 +14,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -25,6 +26,7 @@
 #include "cache/base/clock.h"
 #include "cache/base/err.h"
 #include "cache/base/lock.h"
+#include "cache/base/log.h"
 #include "cache/net/folder.h"
 #include "cache/net/http.h"
 #include "cache/net/origin.h"
@@ -156,6 +158,8 @@ retry(struct net *net, struct transfer *t, uint64_t after_ms,
 		return;
 	}
 	atomic_fetch_add_explicit(&t->origin->retries, 1, memory_order_relaxed);
+	dm_log(DM_LOG_DEBUG, "net", "%s; again in %" PRIu64 " ms", err->text,
+	    wait);
 	t->http.last = *err;
 	t->http.start_ms = now + wait;
 	net->look_ms = 0;
