@@ -75,6 +75,10 @@ static void
 op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	count(req, STAT_lookup);
+	if (strlen(name) > DM_NAME_MAX) {
+		(void)fuse_reply_err(req, ENAMETOOLONG);
+		return;
+	}
 	task_of(req)->name = name;
 	task_start(req, parent, "lookup", run_lookup);
 }

@@ -33,6 +33,8 @@
 #include "fs/mount/ops.h"
 #include "fs/mount/unmount.h"
 
+enum { WORKER_STATX = 52 }; /* FUSE_STATX, where headers have it */
+
 static struct fuse_in_header *
 header(struct worker *w, unsigned slot)
 {
@@ -91,6 +93,9 @@ refused(struct worker *w, unsigned slot)
 		return true;
 	case FUSE_INTERRUPT:
 		return w->start.sick;
+	case WORKER_STATX: /* ENOSYS: the kernel does it by getattr */
+		reply_errno(w, h->unique, ENOSYS);
+		return true;
 	default:
 		break;
 	}
@@ -452,6 +457,24 @@ tear_down(struct worker *w)
 	task_pool_release(&w->pool);
 }
 
+/* Signals wait for serve(), and threads inherit that; but what tells of a bug
+ * ends the worker, whoever sends it.  *signals becomes those to wait for. */
+static void
+block_signals(sigset_t *signals)
+{
+	static const int deadly[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT,
+		SIGSYS, SIGTRAP };
+
+	(void)sigfillset(signals);
+	for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
+		(void)sigdelset(signals, deadly[i]);
+	(void)pthread_sigmask(SIG_SETMASK, signals, NULL);
+	(void)sigemptyset(signals);
+	(void)sigaddset(signals, SIGUSR1);
+	(void)sigaddset(signals, SIGUSR2);
+	(void)sigaddset(signals, SIGTERM);
+}
+
 void
 worker_main(const struct worker_start *start)
 {
@@ -462,13 +485,7 @@ worker_main(const struct worker_start *start)
 
 	w->start = *start;
 	w->main = pthread_self();
-	/* All signals wait for serve(); threads inherit that. */
-	(void)sigfillset(&signals);
-	(void)pthread_sigmask(SIG_SETMASK, &signals, NULL);
-	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGUSR1);
-	(void)sigaddset(&signals, SIGUSR2);
-	(void)sigaddset(&signals, SIGTERM);
+	block_signals(&signals);
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != start->supervisor)
 		unmount_and_exit(start->spec->dir);

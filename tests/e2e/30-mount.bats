@@ -1,5 +1,7 @@
 #!/usr/bin/env bats
 # Mounting, looking after mounts, unmounting.
+# "run" sets stderr, eval expands later, DM_PIDS is for this test's teardown.
+# shellcheck disable=SC2154,SC2094,SC2016,SC2030,SC2031
 
 load helpers
 
@@ -53,7 +55,7 @@ errno () {
 	mkdir other
 	run datamount umount other data
 	[ "$status" -eq 1 ]
-	! is_mounted data
+	run ! is_mounted data
 }
 
 @test "status tells what is mounted, from where, and what was read" {
@@ -117,7 +119,7 @@ errno () {
 	datamount "$T/repo@main" data
 	exec 7<data/sub/zeros
 	datamount umount --lazy data
-	! is_mounted data
+	run ! is_mounted data
 	datamount "$T/repo@main" data
 	cmp - src/sub/zeros <&7
 	exec 7<&-
@@ -149,7 +151,7 @@ errno () {
 	kill -KILL "$daemon" "$worker"
 	eventually errno 'Transport endpoint' ls data
 	datamount umount data
-	! is_mounted data
+	run ! is_mounted data
 }
 
 @test "a mount point in use by a version, a file, or files is refused" {
@@ -196,7 +198,7 @@ errno () {
 	eventually cmp data/a.csv src/a.csv
 	kill -INT "$pid"
 	wait "$pid"
-	! is_mounted data
+	run ! is_mounted data
 }
 
 @test "SIGTERM unmounts at once" {
