@@ -3,6 +3,7 @@
  *
  * A wrap that does not fit loses the end of its context, never the cause.
  */
+#define DM_ERR_C
 #include "cache/base/err.h"
 
 #include <assert.h>
