@@ -303,23 +303,6 @@ keep_log(struct folder *f, struct dm_buf *text, struct id_set *seen,
 	return 0;
 }
 
-/* The message's first line, of what a log line can hold. */
-static void
-subject_of(const struct commit *c, char out[101])
-{
-	size_t n = 0;
-
-	while (n < c->message_size && n < 100 && c->message[n] != '\n')
-		n++;
-	/* not in the middle of a character */
-	while (n < c->message_size && n > 0 && c->message[n] != '\n' &&
-	    ((unsigned char)c->message[n] & 0xc0) == 0x80)
-		n--;
-	for (size_t i = 0; i < n; i++)
-		out[i] = c->message[i] == '\t' ? ' ' : c->message[i];
-	out[n] = '\0';
-}
-
 static int
 log_commit(struct dm_buf *text, const struct digest *id, const struct commit *c,
     const char *branch, struct dm_err *err)
@@ -330,7 +313,7 @@ log_commit(struct dm_buf *text, const struct digest *id, const struct commit *c,
 
 	memcpy(l.parents, c->parents, sizeof(l.parents));
 	(void)snprintf(l.branch, sizeof(l.branch), "%s", branch);
-	subject_of(c, l.subject);
+	log_line_subject(&l, c->message, c->message_size);
 	if (log_line_encode(&l, text, err) < 0)
 		return -1;
 	if (text->data[text->size - 1] != '\n')
