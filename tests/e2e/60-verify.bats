@@ -6,6 +6,7 @@ load helpers
 
 published () {
 	small_data data 1
+	printf 'marked bytes\n' >data/a.csv
 	mkdir data/bin
 	printf '#!/bin/sh\n' >data/bin/run
 	chmod 755 data/bin/run
@@ -35,8 +36,8 @@ pack_with () {
 
 @test "verify exits 3 and names each damaged file, and no other" {
 	published
-	offset=$(grep -abo -m1 'a,1' "$(pack_with 'a,1')" | cut -d: -f1)
-	printf X | dd of="$(pack_with 'a,1')" bs=1 seek="$offset" \
+	offset=$(grep -abo -m1 'marked bytes' "$(pack_with 'marked bytes')" | cut -d: -f1)
+	printf X | dd of="$(pack_with 'marked bytes')" bs=1 seek="$offset" \
 		conv=notrunc status=none
 	run --separate-stderr datamount verify repo@main
 	[ "$status" -eq 3 ]
@@ -59,7 +60,7 @@ pack_with () {
 @test "verify sees what the local cache would hide" {
 	published
 	datamount cat repo@:a.csv >/dev/null
-	rm "$(pack_with 'a,1')"
+	rm "$(pack_with 'marked bytes')"
 	run datamount verify -q repo@main
 	[ "$status" -eq 3 ]
 	[[ $output == *'a.csv: '* ]]
@@ -165,8 +166,8 @@ pack_with () {
 
 @test "export of damage stops, names the file, and leaves none of it" {
 	published
-	offset=$(grep -abo -m1 'a,1' "$(pack_with 'a,1')" | cut -d: -f1)
-	printf X | dd of="$(pack_with 'a,1')" bs=1 seek="$offset" \
+	offset=$(grep -abo -m1 'marked bytes' "$(pack_with 'marked bytes')" | cut -d: -f1)
+	printf X | dd of="$(pack_with 'marked bytes')" bs=1 seek="$offset" \
 		conv=notrunc status=none
 	fails 1 'a.csv: ' datamount export -q repo@main out
 	[ ! -e out/a.csv ]
