@@ -4,17 +4,18 @@
  * Both are walked side by side; directories with the same id are the same,
  * and are not looked into.
  */
-#include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cache/base/digest.h"
 #include "cache/base/err.h"
-#include "cache/base/io.h"
 #include "fs/cmd/commands.h"
 #include "fs/cmd/look.h"
+#include "fs/cmd/pin.h"
 #include "fs/format/tree_layout.h"
 
 struct difference {
@@ -299,8 +300,8 @@ names_repository(const char *text)
 static int
 repo_of_source(char repo[SOURCE_URL_MAX + 1], struct dm_err *err)
 {
-	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(DM_SOURCE_MAX);
-	struct source_file s;
+	struct source_file pin;
+	char path[PATH_MAX];
 	glob_t g = { 0 };
 	bool found = false;
 	int rc = -1;
@@ -311,16 +312,18 @@ repo_of_source(char repo[SOURCE_URL_MAX + 1], struct dm_err *err)
 		(void)dm_fail(err, DM_INVALID,
 		    "diff: name the repository (REPO@REF), or run this beside "
 		    "exactly one .source file");
-	else if (dm_file_read(AT_FDCWD, g.gl_pathv[0], &text, &found, err) ==
-		0 &&
-	    source_file_decode(&s, text.data, text.size, err) == 0)
-		rc = 0;
+	else if (realpath(g.gl_pathv[0], path) == NULL)
+		(void)dm_fail_errno(err, "%s", g.gl_pathv[0]);
 	else
-		(void)dm_wrap(err, "%s", g.gl_pathv[0]);
+		rc = pin_read(path, &pin, &found, err);
 	globfree(&g);
-	if (rc == 0)
-		memcpy(repo, s.repository[0], SOURCE_URL_MAX + 1);
-	return rc;
+	if (rc < 0 || pin_absolute(path, &pin, err) < 0)
+		return -1;
+	if (pin.repository[0][0] == '/' &&
+	    pin_check_owner(pin.repository[0], err) < 0)
+		return -1;
+	memcpy(repo, pin.repository[0], SOURCE_URL_MAX + 1);
+	return 0;
 }
 
 static int

@@ -17,10 +17,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cache/base/digest.h"
 #include "cache/base/err.h"
 #include "cache/base/io.h"
 #include "fs/cmd/commands.h"
+#include "fs/cmd/compare.h"
 #include "fs/cmd/crew.h"
 #include "fs/cmd/look.h"
 
@@ -100,33 +100,6 @@ buffer_size(const struct version_node *node)
 	return node->size < COPY_BYTES ? (size_t)node->size + 1 : COPY_BYTES;
 }
 
-/* Whether the open file holds the bytes of the node. */
-static int
-has_content(struct version *v, const struct version_node *node, int fd,
-    bool *same, struct dm_err *err)
-{
-	DM_AUTO(dm_freep) char *buf = malloc(buffer_size(node));
-	struct digest_hasher *h = digest_hasher_new();
-	struct digest want, is;
-	ssize_t n = 1;
-
-	*same = false;
-	while (buf != NULL && n > 0) {
-		n = dm_read_full(fd, buf, buffer_size(node));
-		if (n > 0)
-			digest_hasher_add(h, buf, (size_t)n);
-	}
-	digest_hasher_get(h, &is);
-	digest_hasher_free(h);
-	if (buf == NULL || n < 0)
-		return buf == NULL ? dm_fail(err, DM_NOMEM, "compare a file") :
-				     dm_fail_errno(err, "read");
-	if (version_digest(v, node, &want, NULL, err) < 0)
-		return -1;
-	*same = digest_equal(&want, &is);
-	return 0;
-}
-
 static int
 finish(const struct export_run *x, const struct version_node *node, int fd,
     struct dm_err *err)
@@ -154,7 +127,7 @@ look_at_old(const struct export_run *x, const struct copy *c, bool *kept,
 		return 0;
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
 	    (uint64_t)st.st_size == c->node.size &&
-	    has_content(x->version, &c->node, fd, kept, err) < 0)
+	    compare_content(x->version, &c->node, fd, kept, err) < 0)
 		return -1;
 	if (*kept)
 		return finish(x, &c->node, fd, err);

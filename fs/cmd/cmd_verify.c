@@ -1,5 +1,6 @@
 /*
- * datamount verify: read every byte of a version from its repository.
+ * datamount verify: read every byte of a version from its repository, or
+ * compare a directory with the version that is pinned for it.
  *
  * What the local cache holds was right when it came, and would hide what has
  * happened to the repository since; so the bytes go through a cache that is
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cache/base/digest.h"
@@ -20,8 +22,10 @@
 #include "cache/base/lock.h"
 #include "cache/cache.h"
 #include "fs/cmd/commands.h"
+#include "fs/cmd/compare.h"
 #include "fs/cmd/crew.h"
 #include "fs/cmd/look.h"
+#include "fs/cmd/pin.h"
 
 enum {
 	READ_BYTES = 1 << 20,
@@ -300,6 +304,97 @@ verify(struct look_name *l, const struct cmd_args *a, const char *temp,
 	return c.damaged > 0 ? CMD_DAMAGE : CMD_DONE;
 }
 
+/* ---- a directory on disk ---- */
+
+static void
+differs(void *arg, const struct dm_buf *path, const char *what)
+{
+	struct dm_err err = { .code = DM_CORRUPT };
+
+	(void)snprintf(err.text, sizeof(err.text), "%s", what);
+	report(arg, path->data, path->size, &err);
+}
+
+/* Compare the directory with the version that was pinned for it. */
+static int
+compare_pinned(struct look *l, const struct source_file *pin,
+    const struct cmd_args *a, struct dm_err *err)
+{
+	DM_AUTO(dm_closep) int fd = -1;
+	struct check c = { .raw = cmd_flag(a, "null") };
+	struct compare cmp = { .version = l->version,
+		.differs = differs,
+		.arg = &c,
+		.path = DM_BUF(DM_PATH_MAX) };
+	struct version_node dir;
+	char bytes[CMD_BYTES_TEXT];
+	int rc;
+
+	if (look_path(l->version, pin->path, &dir, err) < 0)
+		return -1;
+	fd = open(a->operands[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return dm_fail_errno(err, "%s", a->operands[0]);
+	dm_mutex_init(&c.mu, DM_RANK_REPORT);
+	rc = compare_dir(&cmp, &dir, fd, err);
+	dm_mutex_destroy(&c.mu);
+	dm_buf_release(&cmp.path);
+	if (rc < 0)
+		return -1;
+	if (!cmd_flag(a, "quiet"))
+		(void)fprintf(stderr, "compared %llu files, %s; %llu differ\n",
+		    (unsigned long long)cmp.files, cmd_bytes(bytes, cmp.bytes),
+		    (unsigned long long)c.damaged);
+	return c.damaged > 0 ? CMD_DAMAGE : CMD_DONE;
+}
+
+static int
+verify_dir(const struct pin_place *place, const struct cmd_args *a,
+    struct dm_err *err)
+{
+	struct source_file pin;
+	struct session s;
+	struct look l;
+	char hex[DIGEST_HEX + 1];
+	bool found = false;
+	int rc;
+
+	if (pin_read(place->source, &pin, &found, err) < 0)
+		return -1;
+	if (!found)
+		return dm_fail(err, DM_NOTFOUND,
+		    "%s is no repository, and no %s says what should be in "
+		    "it",
+		    a->operands[0], place->source);
+	if (pin_absolute(place->source, &pin, err) < 0 ||
+	    (pin.repository[0][0] == '/' &&
+		pin_check_owner(pin.repository[0], err) < 0) ||
+	    session_open(&s, a, pin.repository[0], err) < 0)
+		return -1;
+	digest_hex(&pin.commit, hex);
+	rc = look_open(&l, s.repo, hex, true, err);
+	if (rc == 0) {
+		rc = compare_pinned(&l, &pin, a, err);
+		look_close(&l);
+	}
+	session_close(&s);
+	return rc;
+}
+
+/* An operand without @ that is a directory and no repository is a copy or a
+ * mount of what the file beside it pins. */
+static bool
+is_copy(const char *operand)
+{
+	char file[PATH_MAX];
+	struct stat st;
+	int n = snprintf(file, sizeof(file), "%s/datamount", operand);
+
+	return strchr(operand, '@') == NULL && n < PATH_MAX &&
+	    stat(operand, &st) == 0 && S_ISDIR(st.st_mode) &&
+	    access(file, F_OK) < 0;
+}
+
 /* ---- the temporary cache ---- */
 
 static int
@@ -351,10 +446,16 @@ run_verify(int argc, char **argv, struct dm_err *err)
 	struct look_name l;
 	struct cmd_args a, b;
 	char temp[PATH_MAX] = "";
+	struct pin_place place;
 	int rc;
 
 	if (cmd_parse(&a, &cmd_verify, argc, argv, 1, 1, err) < 0)
 		return -1;
+	if (is_copy(a.operands[0])) {
+		if (pin_place(&place, a.operands[0], NULL, err) < 0)
+			return -1;
+		return verify_dir(&place, &a, err);
+	}
 	catch_signals();
 	b = a;
 	if (cmd_value(&a, "cache") == NULL && !cmd_flag(&a, "cached")) {
@@ -384,8 +485,9 @@ static const struct cmd_option options[] = {
 
 const struct cmd cmd_verify = {
 	.name = "verify",
-	.args = "REPO@REF",
-	.help = "read every byte of a version, and name what is damaged",
+	.args = "REPO@REF | DIR",
+	.help =
+	    "read a whole version, or compare DIR with its pin: name damage",
 	.options = options,
 	.run = run_verify,
 };

@@ -78,7 +78,8 @@ int version_path(struct version *v, const char *path, struct version_node *out,
     bool *found, struct cache_wait *wait, struct dm_err *err) DM_MUST_CHECK;
 
 /* Call each for the direct entries from number first on, in order, until it
- * returns false or they end.  name is borrowed for the call and not
+ * returns false or they end.  With a wait, some may have been given when it
+ * returns DM_AGAIN; they come again.  name is borrowed for the call and not
  * NUL-terminated; each must not call the version. */
 int version_list(struct version *v, const struct version_node *dir,
     uint64_t first,

@@ -173,3 +173,29 @@ pack_with () {
 	[ ! -e out/a.csv ]
 	[ -z "$(find out -name '.datamount*')" ]
 }
+
+@test "verify DIR names all that is not as its .source file pins it" {
+	published
+	printf 'second\n' >data/sub/second
+	printf '%s = %s\n' version 1 repository "$T/repo" repository-id \
+		"$(sed -n 's/^id //p' repo/datamount)" commit "$id" >out.source
+	datamount export -q "repo@$id" out
+	datamount verify -q out
+	printf 'MARKED bytes\n' >out/a.csv
+	chmod -x out/bin/run
+	ln -sfn elsewhere out/bin/link
+	rm out/none
+	touch out/sub/extra
+	: >out/sub/b.txt
+	run datamount verify -q out
+	[ "$status" -eq 3 ]
+	[ "$output" = 'a.csv: other bytes
+bin/link: another target
+bin/run: another executable bit
+none: missing
+sub/b.txt: another size
+sub/extra: not in the version' ]
+	mkdir plain
+	fails 1 'plain is no repository, and no .*plain.source' \
+		datamount verify plain
+}
