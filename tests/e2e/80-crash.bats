@@ -30,7 +30,7 @@ kill_under_readers () {
 	local pids=() supervisor
 	supervisor=$(status_of data pid)
 	for seed in {1..8}; do
-		python3 "$LIB/reader.py" src data "$2" "$seed" >"reads$seed" &
+		python3 "$LIB/reread.py" src data "$2" "$seed" >"reads$seed" &
 		pids+=($!)
 	done
 	python3 "$LIB/killer.py" "$supervisor" "$1" KILL 1
