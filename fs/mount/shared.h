@@ -73,7 +73,9 @@ struct shared {
 	_Atomic uint32_t faults_now; /* entries with an ino */
 	struct shared_fault faults[SHARED_FAULTS];
 
-	uint32_t init_size; /* 0 until INIT was read */
+	_Atomic uint32_t nslots; /* slots from here on were never used; looking
+				  * at them would take memory for them */
+	uint32_t init_size;      /* 0 until INIT was read */
 	char init[SHARED_INIT_MAX];
 	struct shared_note notes[SHARED_SLOTS];
 	_Alignas(4096) char slots[SHARED_SLOTS][SHARED_SLOT_SIZE];

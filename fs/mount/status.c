@@ -71,8 +71,9 @@ waiting(const struct shared *s)
 {
 	json_t *list = json_array();
 	uint64_t now = dm_now_ms();
+	unsigned used = atomic_load(&s->nslots);
 
-	for (unsigned i = 0; i < SHARED_SLOTS; i++) {
+	for (unsigned i = 0; i < used && i < SHARED_SLOTS; i++) {
 		const struct fuse_in_header *h = (const void *)s->slots[i];
 		uint64_t started = s->notes[i].started_ms;
 

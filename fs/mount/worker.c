@@ -148,6 +148,25 @@ handle(struct thread *th, unsigned slot)
 	return true;
 }
 
+/* Slots from this number on hold nothing. */
+static unsigned
+slots_used(struct worker *w)
+{
+	return atomic_load(&w->start.shared->nslots);
+}
+
+/* Several readers may raise it at a time. */
+static void
+use_slot(struct worker *w, unsigned slot)
+{
+	uint32_t n = slots_used(w);
+
+	while (n <= slot &&
+	    !atomic_compare_exchange_weak(&w->start.shared->nslots, &n,
+		slot + 1))
+		continue;
+}
+
 /* Wait for the next request.  False: unmounted. */
 static bool
 read_request(struct thread *th, unsigned slot)
@@ -158,6 +177,7 @@ read_request(struct thread *th, unsigned slot)
 		{ th->scratch, WORKER_IO_MAX },
 	};
 
+	use_slot(w, slot);
 	for (;;) {
 		ssize_t n;
 
@@ -233,7 +253,7 @@ begin_session(struct thread *th, struct dm_err *err)
 	struct worker *w = th->worker;
 	struct shared *s = w->start.shared;
 
-	for (unsigned i = 0; i < SHARED_SLOTS && s->init_size == 0; i++)
+	for (unsigned i = 0; i < slots_used(w) && s->init_size == 0; i++)
 		if (header(w, i)->unique != 0 &&
 		    header(w, i)->opcode == FUSE_INIT)
 			keep_init(w, i);
@@ -243,7 +263,7 @@ begin_session(struct thread *th, struct dm_err *err)
 		keep_init(w, 0);
 	}
 	process_init(w);
-	for (unsigned i = 0; i < SHARED_SLOTS; i++)
+	for (unsigned i = 0; i < slots_used(w); i++)
 		if (header(w, i)->unique != 0 &&
 		    header(w, i)->opcode == FUSE_INIT)
 			worker_slot_done(w, i);
@@ -261,17 +281,17 @@ replay(struct thread *th)
 	struct worker *w = th->worker;
 	struct task_pool *p = &w->pool;
 	bool free_slot[SHARED_SLOTS];
-	unsigned n = 0;
+	unsigned n = 0, used = slots_used(w);
 
 	for (unsigned i = 0; i < SHARED_SLOTS; i++)
-		free_slot[i] = header(w, i)->unique == 0;
+		free_slot[i] = i >= used || header(w, i)->unique == 0;
 	dm_lock(&p->mu);
 	p->nfree = 0;
 	for (unsigned i = SHARED_SLOTS; i-- > 0;)
 		if (free_slot[i])
 			p->free[p->nfree++] = (uint16_t)i;
 	dm_unlock(&p->mu);
-	for (unsigned i = 0; i < SHARED_SLOTS; i++) {
+	for (unsigned i = 0; i < used; i++) {
 		if (free_slot[i])
 			continue;
 		n++;
