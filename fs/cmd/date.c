@@ -88,8 +88,9 @@ iso_parse(int64_t *seconds, const char *p)
 		if (hour > 23 || minute > 59 || second > 60 || !zone(&p, &east))
 			return false;
 	}
-	*seconds = days_since_1970(year, month, day) * 86400 + hour * 3600 +
-	    minute * 60 + second - east;
+	minute += 60 * hour;
+	*seconds = days_since_1970(year, month, day) * 86400 +
+	    (int64_t)minute * 60 + second - east;
 	return *p == '\0';
 }
 

@@ -128,12 +128,13 @@ file_builder_end(struct file_builder *fb, const struct digest *whole,
 {
 	static const struct place by_id = { .pack = PLACE_BY_ID };
 
-	for (uint8_t k = 0; k <= DM_LEVEL_MAX; k++) {
+	for (int k = 0; k <= DM_LEVEL_MAX; k++) {
 		bool top = k == DM_LEVEL_MAX || !fb->list[k + 1].used;
 		struct summary done;
 
 		fb->list[k].used = false;
-		if (list_finish(fb, k, top ? whole : NULL, &done, err) < 0)
+		if (list_finish(fb, (uint8_t)k, top ? whole : NULL, &done,
+			err) < 0)
 			return -1;
 		*id = done.id;
 		if (top)

@@ -102,6 +102,7 @@ check_empty(const char *path, struct dm_err *err)
 
 	if (d == NULL)
 		return dm_fail_errno(err, "open %s", path);
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else has this DIR */
 	while (rc == 0 && (e = readdir(d)) != NULL)
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
 			rc = dm_fail(err, DM_INVALID,
@@ -145,32 +146,25 @@ folder_closep(struct folder **f)
 }
 
 static int
-open_dir(struct folder **out, const char *path, struct dm_err *err)
+open_dir(struct folder *f, const char *path, struct dm_err *err)
 {
-	DM_AUTO(folder_closep) struct folder *f = calloc(1, sizeof(*f));
-
-	if (f == NULL || (f->path = strdup(path)) == NULL) {
-		if (f != NULL)
-			f->fd = f->lock = -1;
+	f->path = strdup(path);
+	if (f->path == NULL)
 		return dm_fail(err, DM_NOMEM, "open repository");
-	}
-	f->lock = -1;
 	f->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (f->fd < 0)
 		return dm_fail_errno(err, "repository %s", path);
-	*out = dm_steal(&f);
 	return 0;
 }
 
-int
-folder_init(struct folder **out, const char *path, struct dm_err *err)
+static int
+make_new(struct folder *f, const char *path, struct dm_err *err)
 {
-	DM_AUTO(folder_closep) struct folder *f = NULL;
 	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(4096);
 	bool found = false;
 
-	if (refuse_url(path, err) < 0 || dm_mkdirs(path, DIR_MODE, err) < 0 ||
-	    open_dir(&f, path, err) < 0 || read_identity(f, &found, err) < 0)
+	if (dm_mkdirs(path, DIR_MODE, err) < 0 || open_dir(f, path, err) < 0 ||
+	    read_identity(f, &found, err) < 0)
 		return -1;
 	if (found)
 		return dm_fail(err, DM_INVALID,
@@ -184,27 +178,50 @@ folder_init(struct folder **out, const char *path, struct dm_err *err)
 		err) < 0 ||
 	    make_skeleton(f, err) < 0)
 		return dm_wrap(err, "init %s", path);
-	*out = dm_steal(&f);
 	return 0;
 }
 
-int
-folder_open(struct folder **out, const char *path, struct dm_err *err)
+static int
+open_old(struct folder *f, const char *path, struct dm_err *err)
 {
-	DM_AUTO(folder_closep) struct folder *f = NULL;
 	bool found = false;
 
-	if (refuse_url(path, err) < 0 || open_dir(&f, path, err) < 0 ||
-	    read_identity(f, &found, err) < 0)
+	if (open_dir(f, path, err) < 0 || read_identity(f, &found, err) < 0)
 		return -1;
 	if (!found)
 		return dm_fail(err, DM_NOTFOUND,
 		    "%s is no repository: make one with `datamount init %s`",
 		    path, path);
-	if (make_skeleton(f, err) < 0)
+	return make_skeleton(f, err);
+}
+
+static int
+open_by(int (*fill)(struct folder *, const char *, struct dm_err *),
+    struct folder **out, const char *path, struct dm_err *err)
+{
+	struct folder *f = calloc(1, sizeof(*f));
+
+	if (f == NULL)
+		return dm_fail(err, DM_NOMEM, "open repository");
+	f->fd = f->lock = -1;
+	if (refuse_url(path, err) < 0 || fill(f, path, err) < 0) {
+		folder_close(f);
 		return -1;
-	*out = dm_steal(&f);
+	}
+	*out = f;
 	return 0;
+}
+
+int
+folder_init(struct folder **out, const char *path, struct dm_err *err)
+{
+	return open_by(make_new, out, path, err);
+}
+
+int
+folder_open(struct folder **out, const char *path, struct dm_err *err)
+{
+	return open_by(open_old, out, path, err);
 }
 
 static void
@@ -215,17 +232,14 @@ pause_ms(long ms)
 	(void)nanosleep(&ts, NULL); /* waking early only looks early */
 }
 
-int
-folder_lock(struct folder *f, struct dm_err *err)
+/* Take the whole file's lock; another publisher may have it for a while. */
+static int
+wait_for_lock(struct folder *f, struct dm_err *err)
 {
 	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	uint64_t deadline = dm_deadline_ms(LOCK_WAIT_MS);
-	DM_AUTO(dm_closep) int fd = -1;
 
-	fd = openat(f->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
-	if (fd < 0)
-		return dm_fail_errno(err, "open %s/lock", f->path);
-	while (fcntl(fd, F_OFD_SETLK, &whole) < 0) {
+	while (fcntl(f->lock, F_OFD_SETLK, &whole) < 0) {
 		if (errno != EAGAIN && errno != EACCES && errno != EINTR)
 			return dm_fail_errno(err, "lock %s/lock", f->path);
 		if (dm_now_ms() >= deadline)
@@ -235,8 +249,20 @@ folder_lock(struct folder *f, struct dm_err *err)
 			    f->path, LOCK_WAIT_MS / 1000);
 		pause_ms(LOCK_LOOK_MS);
 	}
-	f->lock = fd;
-	fd = -1;
+	return 0;
+}
+
+int
+folder_lock(struct folder *f, struct dm_err *err)
+{
+	f->lock =
+	    openat(f->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
+	if (f->lock < 0)
+		return dm_fail_errno(err, "open %s/lock", f->path);
+	if (wait_for_lock(f, err) < 0) {
+		folder_unlock(f);
+		return -1;
+	}
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cache/base/buf.h"
@@ -88,6 +89,8 @@ list_refs(struct folder *f, bool tag, const char *prefix, struct refs *out,
 	char path[DM_REF_NAME_MAX + 32], name[DM_REF_NAME_MAX + 1];
 	DM_AUTO(closedirp) DIR *d = NULL;
 	const struct dirent *e;
+	struct stat st;
+	bool is_dir;
 	int fd;
 
 	(void)snprintf(path, sizeof(path), "refs/%s/%s", tag ? "tags" : "heads",
@@ -100,12 +103,15 @@ list_refs(struct folder *f, bool tag, const char *prefix, struct refs *out,
 		dm_closep(&fd);
 		return -1;
 	}
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else has this DIR */
 	while ((e = readdir(d)) != NULL) {
 		if (e->d_name[0] == '.' ||
 		    snprintf(name, sizeof(name), "%s%s", prefix, e->d_name) >=
 			(int)sizeof(name))
 			continue;
-		if (list_entry(f, tag, name, e->d_type == DT_DIR, out, err) < 0)
+		is_dir =
+		    fstatat(fd, e->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
+		if (list_entry(f, tag, name, is_dir, out, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -160,6 +166,7 @@ resolve_prefix(struct folder *f, const char *prefix, struct digest *out,
 		dm_closep(&fd);
 		return 0;
 	}
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else has this DIR */
 	while ((e = readdir(d)) != NULL) {
 		struct digest id;
 

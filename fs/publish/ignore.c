@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "cache/base/err.h"
-#include "cache/base/io.h"
 #include "fs/format/limits.h"
 
 enum { PARTS_MAX = DM_DEPTH_MAX + 2 };
@@ -23,7 +22,7 @@ struct pattern {
 };
 
 struct ignore {
-	struct pattern **pattern;
+	struct pattern *pattern;
 	size_t n, room;
 };
 
@@ -33,28 +32,13 @@ ignore_new(void)
 	return calloc(1, sizeof(struct ignore));
 }
 
-static void
-pattern_free(struct pattern *p)
-{
-	if (p == NULL)
-		return;
-	free(p->text);
-	free(p);
-}
-
-static void
-pattern_freep(struct pattern **p)
-{
-	pattern_free(*p);
-}
-
 void
 ignore_free(struct ignore *ig)
 {
 	if (ig == NULL)
 		return;
 	for (size_t i = 0; i < ig->n; i++)
-		pattern_free(ig->pattern[i]);
+		free(ig->pattern[i].text);
 	free(ig->pattern);
 	free(ig);
 }
@@ -100,32 +84,37 @@ cut(struct pattern *p, char *text, struct dm_err *err)
 	return 0;
 }
 
-static int
-keep(struct ignore *ig, struct pattern *p, struct dm_err *err)
+/* Room for one more pattern. */
+static struct pattern *
+grow(struct ignore *ig, struct dm_err *err)
 {
 	if (ig->n == ig->room) {
 		size_t room = ig->room == 0 ? 16 : 2 * ig->room;
-		struct pattern **q =
-		    reallocarray(ig->pattern, room, sizeof(*q));
+		struct pattern *p = reallocarray(ig->pattern, room, sizeof(*p));
 
-		if (q == NULL)
-			return dm_fail(err, DM_NOMEM, "pattern");
-		ig->pattern = q;
+		if (p == NULL) {
+			(void)dm_fail(err, DM_NOMEM, "pattern");
+			return NULL;
+		}
+		ig->pattern = p;
 		ig->room = room;
 	}
-	ig->pattern[ig->n++] = p;
-	return 0;
+	memset(&ig->pattern[ig->n], 0, sizeof(ig->pattern[0]));
+	return &ig->pattern[ig->n];
 }
 
 int
 ignore_add(struct ignore *ig, const char *pattern, struct dm_err *err)
 {
-	DM_AUTO(pattern_freep) struct pattern *p = calloc(1, sizeof(*p));
+	struct pattern *p = grow(ig, err);
 	char *text;
 
-	if (p == NULL || (p->text = strdup(pattern)) == NULL)
+	if (p == NULL)
+		return -1;
+	text = p->text = strdup(pattern);
+	if (text == NULL)
 		return dm_fail(err, DM_NOMEM, "pattern");
-	text = p->text;
+	ig->n++; /* frees it; one without parts matches nothing */
 	trim(text);
 	if (text[0] == '\0' || text[0] == '#')
 		return 0;
@@ -133,12 +122,7 @@ ignore_add(struct ignore *ig, const char *pattern, struct dm_err *err)
 		p->negated = true;
 		text++;
 	}
-	if (cut(p, text, err) < 0)
-		return -1;
-	if (p->nparts == 0 || keep(ig, p, err) < 0)
-		return p->nparts == 0 ? 0 : -1;
-	(void)dm_steal(&p);
-	return 0;
+	return cut(p, text, err);
 }
 
 int
@@ -146,21 +130,22 @@ ignore_add_lines(struct ignore *ig, const char *text, size_t size,
     struct dm_err *err)
 {
 	const char *end = text + size;
+	int rc = 0;
 
-	while (text < end) {
+	while (rc == 0 && text < end) {
 		const char *stop = memchr(text, '\n', (size_t)(end - text));
-		DM_AUTO(dm_freep) char *line = NULL;
+		char *line;
 
 		if (stop == NULL)
 			stop = end;
 		line = strndup(text, (size_t)(stop - text));
 		if (line == NULL)
 			return dm_fail(err, DM_NOMEM, "pattern");
-		if (ignore_add(ig, line, err) < 0)
-			return -1;
+		rc = ignore_add(ig, line, err);
+		free(line);
 		text = stop + 1;
 	}
-	return 0;
+	return rc;
 }
 
 static bool
@@ -214,7 +199,7 @@ ignore_match(const struct ignore *ig, const char *path, bool is_dir)
 			*p++ = '\0';
 	}
 	for (size_t i = ig->n; i-- > 0;) {
-		const struct pattern *p = ig->pattern[i];
+		const struct pattern *p = &ig->pattern[i];
 
 		if ((is_dir || !p->dir_only) && parts_match(p, name, n))
 			return !p->negated;

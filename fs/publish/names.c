@@ -56,12 +56,6 @@ names_free(struct names *n)
 	free(n);
 }
 
-static void
-closep(struct names **n)
-{
-	names_free(*n);
-}
-
 uint64_t
 names_count(const struct names *n)
 {
@@ -79,7 +73,7 @@ by_bytes(const void *a, const void *b, void *text)
 static void
 sort(struct names *n)
 {
-	if (n->n > 1)
+	if (n->n > 1 && n->at != NULL && n->text.data != NULL)
 		qsort_r(n->at, n->n, sizeof(*n->at), by_bytes, n->text.data);
 }
 
@@ -113,7 +107,7 @@ spill(struct names *n, const char *tmp_dir, struct dm_err *err)
 		return dm_fail(err, DM_NOMEM, "names");
 	n->run = run;
 	sort(n);
-	for (size_t i = 0; i < n->n; i++) {
+	for (size_t i = 0; n->text.data != NULL && i < n->n; i++) {
 		const char *name = n->text.data + n->at[i];
 
 		if (dm_buf_append(&sorted, name, strlen(name) + 1, err) < 0)
@@ -235,25 +229,13 @@ closedirp(DIR **d)
 		(void)closedir(*d);
 }
 
-int
-names_read(struct names **out, int fd, const char *tmp_dir, names_keep_fn keep,
+static int
+read_names(struct names *n, DIR *d, const char *tmp_dir, names_keep_fn keep,
     void *arg, struct dm_err *err)
 {
-	DM_AUTO(closep) struct names *n = calloc(1, sizeof(*n));
-	DM_AUTO(closedirp) DIR *d = NULL;
 	const struct dirent *e;
-	int copy;
 
-	if (n == NULL)
-		return dm_fail(err, DM_NOMEM, "names");
-	n->fd = -1;
-	n->text = (struct dm_buf)DM_BUF(RUN_BYTES);
-	copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (copy < 0 || (d = fdopendir(copy)) == NULL) {
-		(void)dm_fail_errno(err, "read directory");
-		dm_closep(&copy);
-		return -1;
-	}
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else has this DIR */
 	while (errno = 0, (e = readdir(d)) != NULL) {
 		int rc;
 
@@ -269,8 +251,29 @@ names_read(struct names **out, int fd, const char *tmp_dir, names_keep_fn keep,
 	    (spill(n, tmp_dir, err) < 0 || begin_merge(n, err) < 0))
 		return -1;
 	sort(n);
-	*out = dm_steal(&n);
 	return 0;
+}
+
+int
+names_read(struct names **out, int fd, const char *tmp_dir, names_keep_fn keep,
+    void *arg, struct dm_err *err)
+{
+	struct names *n = calloc(1, sizeof(*n));
+	DM_AUTO(closedirp) DIR *d = NULL;
+	int copy;
+
+	*out = n;
+	if (n == NULL)
+		return dm_fail(err, DM_NOMEM, "names");
+	n->fd = -1;
+	n->text = (struct dm_buf)DM_BUF(RUN_BYTES);
+	copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (copy < 0 || (d = fdopendir(copy)) == NULL) {
+		(void)dm_fail_errno(err, "read directory");
+		dm_closep(&copy);
+		return -1;
+	}
+	return read_names(n, d, tmp_dir, keep, arg, err);
 }
 
 /* The least name of all runs. */

@@ -58,12 +58,12 @@ enum query {
 };
 
 static const char *const query_sql[NQUERIES] = {
-	[Q_FIND] = "SELECT pack, ordinal FROM object WHERE id = ?1"
-		   " AND kind = ?2",
+	[Q_FIND] = ("SELECT pack, ordinal FROM object WHERE id = ?1"
+		    " AND kind = ?2"),
 	[Q_PACK] = "SELECT id, off, len, count FROM pack WHERE no = ?1",
 	[Q_PACK_NO] = "SELECT no FROM pack WHERE id = ?1",
-	[Q_PACK_ADD] = "INSERT INTO pack (id, off, len, count)"
-		       " VALUES (?1, ?2, ?3, ?4)",
+	[Q_PACK_ADD] = ("INSERT INTO pack (id, off, len, count)"
+			" VALUES (?1, ?2, ?3, ?4)"),
 	[Q_OBJECT_ADD] = "INSERT OR IGNORE INTO object VALUES (?1, ?2, ?3, ?4)",
 	[Q_PACK_DROP] = "DELETE FROM pack WHERE no = ?1",
 	[Q_OBJECTS_DROP] = "DELETE FROM object WHERE pack = ?1",
@@ -281,10 +281,11 @@ static int
 learn_pack(struct object_index *ix, const struct digest *id, struct dm_err *err)
 {
 	DM_AUTO(dm_freep) uint8_t *data = NULL;
-	DM_AUTO(dm_freep) struct pack_object *objects = NULL;
+	struct pack_object *objects;
 	struct pack_name name;
 	struct pack_dir dir;
 	char path[PATH_MAX];
+	int rc;
 
 	if (pack_path(ix, id, path, err) < 0 ||
 	    read_dir(path, id, &name, &data, err) < 0 ||
@@ -298,7 +299,9 @@ learn_pack(struct object_index *ix, const struct digest *id, struct dm_err *err)
 		return dm_fail(err, DM_NOMEM, "%s", path);
 	for (uint32_t i = 0; i < dir.count; i++)
 		pack_dir_object(&dir, i, &objects[i]);
-	return object_index_add(ix, &name, objects, dir.count, err);
+	rc = object_index_add(ix, &name, objects, dir.count, err);
+	free(objects);
+	return rc;
 }
 
 static void
@@ -354,6 +357,7 @@ list_packs(struct object_index *ix, const char *aa, uint64_t *known,
 	if (d == NULL)
 		return errno == ENOTDIR ? 0 :
 					  dm_fail_errno(err, "open %s", path);
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else has this DIR */
 	while ((e = readdir(d)) != NULL)
 		if (digest_parse(&id, e->d_name, strlen(e->d_name)) &&
 		    know_pack(ix, &id, known, err) < 0)
@@ -435,6 +439,7 @@ catch_up(struct object_index *ix, struct dm_err *err)
 		return dm_fail_errno(err, "open %s", ix->packs_dir);
 	if (drop_lost(ix, &count, err) < 0)
 		return -1;
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else has this DIR */
 	while ((e = readdir(d)) != NULL)
 		if (strlen(e->d_name) == 2 && e->d_name[0] != '.' &&
 		    list_packs(ix, e->d_name, &known, err) < 0)
@@ -442,25 +447,21 @@ catch_up(struct object_index *ix, struct dm_err *err)
 	return 0;
 }
 
-static void
-closep(struct object_index **ix)
-{
-	object_index_close(*ix);
-}
-
 int
 object_index_open(struct object_index **out, const char *path,
     const char *packs_dir, struct dm_err *err)
 {
-	DM_AUTO(closep) struct object_index *ix = calloc(1, sizeof(*ix));
+	struct object_index *ix = calloc(1, sizeof(*ix));
 
 	if (ix == NULL)
 		return dm_fail(err, DM_NOMEM, "index of published objects");
 	dm_mutex_init(&ix->mu, DM_RANK_INDEX);
 	(void)snprintf(ix->packs_dir, sizeof(ix->packs_dir), "%s", packs_dir);
-	if (open_db(ix, path, err) < 0 || catch_up(ix, err) < 0)
+	if (open_db(ix, path, err) < 0 || catch_up(ix, err) < 0) {
+		object_index_close(ix);
 		return -1;
-	*out = dm_steal(&ix);
+	}
+	*out = ix;
 	return 0;
 }
 

@@ -90,24 +90,23 @@ packer_close(struct packer *p)
 	free(p);
 }
 
-static void
-closep(struct packer **p)
-{
-	packer_close(*p);
-}
-
 int
 packer_open(struct packer **out, const char *packs_dir, struct object_index *ix,
     struct dm_err *err)
 {
-	DM_AUTO(closep) struct packer *p = calloc(1, sizeof(*p));
+	struct packer *p = calloc(1, sizeof(*p));
 
-	if (p == NULL || (p->codec = codec_new()) == NULL)
+	if (p == NULL)
 		return dm_fail(err, DM_NOMEM, "packs");
-	(void)snprintf(p->packs_dir, sizeof(p->packs_dir), "%s", packs_dir);
-	p->ix = ix;
 	p->last = &p->first;
-	*out = dm_steal(&p);
+	p->ix = ix;
+	(void)snprintf(p->packs_dir, sizeof(p->packs_dir), "%s", packs_dir);
+	p->codec = codec_new();
+	if (p->codec == NULL) {
+		packer_close(p);
+		return dm_fail(err, DM_NOMEM, "packs");
+	}
+	*out = p;
 	return 0;
 }
 
@@ -407,33 +406,48 @@ add_struct(struct packer *p, enum object_kind kind, const struct digest *id,
 	return open_pack_add(p, &p->pack[PACKER_STRUCT], &o, stored, &at, err);
 }
 
-/* The object and its where, one behind the other in one pack. */
+/* Is there no room for an object and its where in the structure pack? */
+static bool
+struct_pack_full(const struct open_pack *o, size_t size)
+{
+	return o->writer != NULL &&
+	    (o->count + 2 > STRUCT_OBJECTS ||
+		pack_writer_plain_size(o->writer) + size > STRUCT_BYTES);
+}
+
+/* Make the where of an object that goes into the open structure pack. */
 static int
-write_struct(struct packer *p, struct packer_struct *s, struct dm_err *err)
+make_where(struct packer *p, struct packer_struct *s, struct dm_buf *out,
+    struct dm_err *err)
 {
 	DM_AUTO(where_encoder_freep)
 	struct where_encoder *e =
 	    where_encoder_new(s->kind == OBJECT_CHUNKS && s->level == 0 ?
 		    WHERE_RUNS :
 		    WHERE_CHILDREN);
+	struct place *rows = calloc(s->nrows + 1U, sizeof(*rows));
+	int rc = -1;
+
+	if (e == NULL || rows == NULL)
+		(void)dm_fail(err, DM_NOMEM, "where");
+	else if (resolve_rows(p, s, rows, err) == 0 &&
+	    encode_rows(p, s, rows, e, err) == 0)
+		rc = where_encode_finish(e, out, err);
+	free(rows);
+	return rc;
+}
+
+/* The object and its where, one behind the other in one pack. */
+static int
+write_struct(struct packer *p, struct packer_struct *s, struct dm_err *err)
+{
 	DM_AUTO(dm_buf_release) struct dm_buf where = DM_BUF(OBJECT_STRUCT_MAX);
-	DM_AUTO(dm_freep)
-	struct place *rows =
-	    calloc(s->nrows == 0 ? 1 : s->nrows, sizeof(*rows));
 	struct open_pack *o = &p->pack[PACKER_STRUCT];
 	struct digest id;
 
-	if (e == NULL || rows == NULL)
-		return dm_fail(err, DM_NOMEM, "where");
-	if (o->count + 2 > STRUCT_OBJECTS ||
-	    (o->writer != NULL &&
-		pack_writer_plain_size(o->writer) + s->size > STRUCT_BYTES))
-		if (open_pack_finish(p, o, err) < 0)
-			return -1;
-	if (open_pack_begin(p, o, err) < 0 ||
-	    resolve_rows(p, s, rows, err) < 0 ||
-	    encode_rows(p, s, rows, e, err) < 0 ||
-	    where_encode_finish(e, &where, err) < 0)
+	if (struct_pack_full(o, s->size) && open_pack_finish(p, o, err) < 0)
+		return -1;
+	if (open_pack_begin(p, o, err) < 0 || make_where(p, s, &where, err) < 0)
 		return -1;
 	digest_of(&id, where.data, where.size);
 	if (add_struct(p, s->kind, &s->id, s->data, s->size, err) < 0)

@@ -335,8 +335,10 @@ static int
 open_all(struct publisher *p, struct dm_err *err)
 {
 	p->dir = open(p->opt->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (p->dir < 0)
-		return dm_fail_errno(err, "cannot publish %s", p->opt->dir);
+	if (p->dir < 0) {
+		(void)dm_fail_errno(err, "cannot publish %s", p->opt->dir);
+		return -1;
+	}
 	if (folder_open(&p->folder, p->opt->repo, err) < 0 ||
 	    load_parent(p, err) < 0 || load_ignore(p, err) < 0)
 		return -1;
@@ -387,6 +389,23 @@ walk_and_pack(struct publisher *p, struct dm_err *err)
 }
 
 static int
+fill_text(const struct publish_options *opt, struct commit *c,
+    struct dm_err *err)
+{
+	c->message = opt->message;
+	c->message_size = strlen(opt->message);
+	if (opt->author != NULL &&
+	    snprintf(c->author, sizeof(c->author), "%s", opt->author) >=
+		(int)sizeof(c->author))
+		return dm_fail(err, DM_INVALID,
+		    "the author has more than %d bytes", COMMIT_AUTHOR_MAX);
+	if (c->message_size > DM_MESSAGE_MAX)
+		return dm_fail(err, DM_INVALID,
+		    "the message has more than %d bytes", DM_MESSAGE_MAX);
+	return 0;
+}
+
+static int
 fill_commit(struct publisher *p, struct commit *c, struct dm_err *err)
 {
 	struct tree_child root;
@@ -414,14 +433,23 @@ fill_commit(struct publisher *p, struct commit *c, struct dm_err *err)
 	if (p->has_parent)
 		c->parents[c->nparents++] = p->parent.commit;
 	c->time = p->opt->time != 0 ? p->opt->time : (uint64_t)time(NULL);
-	if (p->opt->author != NULL &&
-	    snprintf(c->author, sizeof(c->author), "%s", p->opt->author) >=
-		(int)sizeof(c->author))
-		return dm_fail(err, DM_INVALID,
-		    "the author has more than %d bytes", COMMIT_AUTHOR_MAX);
-	c->message = p->opt->message;
-	c->message_size = strlen(p->opt->message);
-	return 0;
+	return fill_text(p->opt, c, err);
+}
+
+/* Are message and author fit for a commit?  Asked before the walk. */
+static int
+check_text(const struct publish_options *opt, struct dm_err *err)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(DM_COMMIT_MAX);
+	struct commit c = { .time = 1 };
+
+	/* what is not known yet must only not be nothing */
+	digest_of(&c.tree, "", 0);
+	c.at_pack = c.tree;
+	c.at_dir_len = PACK_DIR_HEADER + 2 * PACK_RECORD;
+	if (fill_text(opt, &c, err) < 0)
+		return -1;
+	return commit_encode(&c, &text, err);
 }
 
 /* Is the branch still where this commit started from? */
@@ -500,9 +528,8 @@ publish_commit(const struct publish_options *opt, struct publish_result *out,
 		    "'%.100s' cannot name a branch: use letters, digits, . _ -"
 		    " and /",
 		    opt->branch);
-	if (strlen(opt->message) > DM_MESSAGE_MAX)
-		return dm_fail(err, DM_INVALID,
-		    "the message has more than %d bytes", DM_MESSAGE_MAX);
+	if (check_text(opt, err) < 0)
+		return -1;
 	rc = publish(&p, out, err);
 	release(&p);
 	return rc;

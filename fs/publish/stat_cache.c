@@ -161,24 +161,23 @@ open_db(struct stat_cache *sc, const char *path, const char *root,
 	return number(sc, Q_ROOT, &sc->root, err);
 }
 
-static void
-closep(struct stat_cache **sc)
-{
-	stat_cache_close(*sc);
-}
-
 int
 stat_cache_open(struct stat_cache **out, const char *path, const char *root,
     struct dm_err *err)
 {
-	DM_AUTO(closep) struct stat_cache *sc = calloc(1, sizeof(*sc));
+	struct stat_cache *sc = calloc(1, sizeof(*sc));
 
-	if (sc == NULL || (sc->note = calloc(BATCH, sizeof(*sc->note))) == NULL)
+	if (sc == NULL)
 		return dm_fail(err, DM_NOMEM, "list of files");
 	sc->paths = (struct dm_buf)DM_BUF(BATCH_BYTES);
-	if (open_db(sc, path, root, err) < 0)
+	sc->note = calloc(BATCH, sizeof(*sc->note));
+	if (sc->note == NULL)
+		(void)dm_fail(err, DM_NOMEM, "list of files");
+	if (sc->note == NULL || open_db(sc, path, root, err) < 0) {
+		stat_cache_close(sc);
 		return -1;
-	*out = dm_steal(&sc);
+	}
+	*out = sc;
 	return 0;
 }
 
