@@ -190,6 +190,27 @@ test_a_pack_ends_at_16_gib(void **state)
 }
 
 static void
+test_a_pack_holds_2_to_the_20_objects(void **state)
+{
+	struct pack_object o = {
+		.plain_size = 1, .stored_size = 1, .kind = OBJECT_DATA
+	};
+	struct dm_buf b = DM_BUF(PACK_DIR_MAX);
+	struct pack_dir_encoder e;
+	struct pack_dir d;
+
+	(void)state;
+	OK(pack_dir_encode_begin(&e, &b, &err));
+	for (int i = 0; i < PACK_OBJECTS_MAX; i++)
+		OK(pack_dir_encode_object(&e, &o, &err));
+	pack_dir_encode_end(&e);
+	assert_int_equal(b.size, PACK_DIR_MAX);
+	OK(pack_dir_decode(&d, b.data, b.size, &err));
+	FAILS(DM_INVALID, "full", pack_dir_encode_object(&e, &o, &err));
+	dm_buf_release(&b);
+}
+
+static void
 test_a_trailer_comes_back_and_no_other_passes(void **state)
 {
 	static const struct patch patches[] = {
@@ -228,6 +249,7 @@ main(void)
 		cmocka_unit_test(test_a_directory_cut_anywhere_is_refused),
 		cmocka_unit_test(test_object_sizes_end_at_their_limits),
 		cmocka_unit_test(test_a_pack_ends_at_16_gib),
+		cmocka_unit_test(test_a_pack_holds_2_to_the_20_objects),
 		cmocka_unit_test(test_a_trailer_comes_back_and_no_other_passes),
 	};
 

@@ -468,6 +468,91 @@ test_a_page_holds_8192_records(void **state)
 }
 
 static void
+test_an_index_holds_2048_records(void **state)
+{
+	struct tree_encoder *e = tree_encoder_new(1);
+	struct dm_buf b = DM_BUF(OBJECT_STRUCT_MAX);
+	struct tree_child c;
+	char name[16];
+	struct tree t;
+
+	(void)state;
+	for (int i = 0; i < TREE_INDEX_MAX; i++) {
+		(void)snprintf(name, sizeof(name), "%06d", i);
+		c = child(name, 1, 1);
+		OK(tree_encode_child(e, &c, &err));
+	}
+	c = child("z", 1, 1);
+	FAILS(DM_INVALID, "full", tree_encode_child(e, &c, &err));
+	finish(e, &b, NULL);
+	OK(tree_decode(&t, b.data, b.size, &err));
+	assert_int_equal(t.count, TREE_INDEX_MAX);
+	tree_encoder_free(e);
+	dm_buf_release(&b);
+}
+
+/* 512 links of 4 + 4,092 bytes: exactly as much as a heap holds. */
+static void
+test_a_heap_holds_2_mib(void **state)
+{
+	struct tree_encoder *e = tree_encoder_new(0);
+	struct dm_buf b = DM_BUF(OBJECT_STRUCT_MAX);
+	struct tree_entry x;
+	char name[16], target[4092];
+	struct tree t;
+
+	(void)state;
+	memset(target, 't', sizeof(target));
+	for (int i = 0; i < 512; i++) {
+		(void)snprintf(name, sizeof(name), "%04d", i);
+		x = entry(name, TREE_SYMLINK, sizeof(target));
+		x.target = target;
+		OK(tree_encode_entry(e, &x, &err));
+	}
+	finish(e, &b, NULL);
+	OK(tree_decode(&t, b.data, b.size, &err));
+	assert_int_equal(b.size, RECORDS + 512 * RECORD + TREE_HEAP_MAX);
+	for (int i = 0; i < 512; i++) {
+		(void)snprintf(name, sizeof(name), "%04d", i);
+		x = entry(name, TREE_SYMLINK, sizeof(target));
+		x.target = target;
+		OK(tree_encode_entry(e, &x, &err));
+	}
+	x = entry("z", TREE_FILE, 0);
+	FAILS(DM_INVALID, "larger than", tree_encode_entry(e, &x, &err));
+	tree_encoder_free(e);
+	dm_buf_release(&b);
+}
+
+static void
+test_a_target_ends_at_4095_bytes(void **state)
+{
+	struct tree_encoder *e = tree_encoder_new(0);
+	struct dm_buf b = DM_BUF(OBJECT_STRUCT_MAX);
+	char target[DM_TARGET_MAX + 1];
+	struct tree_entry x;
+	struct tree t;
+
+	(void)state;
+	memset(target, 't', sizeof(target));
+	x = entry("link", TREE_SYMLINK, DM_TARGET_MAX);
+	x.target = target;
+	OK(tree_encode_entry(e, &x, &err));
+	x = entry("more", TREE_SYMLINK, DM_TARGET_MAX + 1);
+	x.target = target;
+	FAILS(DM_INVALID, "bad symlink", tree_encode_entry(e, &x, &err));
+	finish(e, &b, NULL);
+	OK(tree_decode(&t, b.data, b.size, &err));
+	/* one byte more in size, heap and header */
+	OK(dm_buf_append(&b, "t", 1, &err));
+	le32_put(b.data + 12, 4 + DM_TARGET_MAX + 1);
+	le64_put(b.data + RECORDS + 8, DM_TARGET_MAX + 1);
+	FAILS(DM_CORRUPT, "bad symlink", tree_decode(&t, b.data, b.size, &err));
+	tree_encoder_free(e);
+	dm_buf_release(&b);
+}
+
+static void
 test_names_end_at_255_bytes(void **state)
 {
 	char name[DM_NAME_MAX + 1];
@@ -590,6 +675,9 @@ main(void)
 		cmocka_unit_test(test_names_must_ascend_by_bytes),
 		cmocka_unit_test(test_limits_hold_on_both_sides),
 		cmocka_unit_test(test_a_page_holds_8192_records),
+		cmocka_unit_test(test_an_index_holds_2048_records),
+		cmocka_unit_test(test_a_heap_holds_2_mib),
+		cmocka_unit_test(test_a_target_ends_at_4095_bytes),
 		cmocka_unit_test(test_names_end_at_255_bytes),
 		cmocka_unit_test(test_git_aliases_are_known),
 		cmocka_unit_test(test_targets_that_leave_are_known),
