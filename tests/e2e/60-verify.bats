@@ -135,6 +135,38 @@ pack_with () {
 	[ "$(stat -c %i out/a.csv)" = "$inode" ]
 }
 
+@test "export that was killed is completed by the next one" {
+	published
+	httpd_start repo
+	# The large file never comes whole.
+	pack=$(find repo/packs -type f -size +4000k)
+	httpd_rule "/${pack#repo/} * stall=100000"
+	datamount export -q "$URL/@main" out &
+	pid=$!
+	eventually test -e out/a.csv
+	kill -KILL "$pid"
+	wait "$pid" || true
+	[ ! -e out/large ]
+	httpd_ctl clear
+	datamount export -q "$URL/@main" out
+	diff -r --no-dereference data out
+	[ -z "$(find out -name '.datamount*')" ]
+}
+
+@test "verify and export get through an origin that fails now and then" {
+	published
+	httpd_start repo
+	httpd_rule '/packs/* 1-2 drop'
+	httpd_rule '/packs/* 4 status=503'
+	httpd_rule '/packs/* 6 truncate=100'
+	datamount export -q "$URL/@main" out
+	diff -r --no-dereference data out
+	httpd_ctl clear
+	httpd_rule '/packs/* 2 reset=1000'
+	httpd_rule '/packs/* 3 flip=50'
+	datamount verify -q "$URL/@main"
+}
+
 @test "export never replaces another file without --force" {
 	published
 	mkdir out
