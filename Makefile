@@ -83,6 +83,11 @@ $B/unit/%: $B/tests/unit/%.o $(call objs,$(AID_SRC)) $B/libdatamount.a
 	@mkdir -p $(@D)
 	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(DM_LDLIBS)
 
+# Its allocations fail in turn.
+$B/unit/test_net_nomem: DM_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc \
+	-Wl,--wrap=realloc,--wrap=strdup,--wrap=curl_easy_init \
+	-Wl,--wrap=curl_multi_init,--wrap=curl_slist_append
+
 # The server that misbehaves, for tests that are no C.
 $B/httpd: $(call objs,tests/lib/httpd_main.c $(AID_SRC)) $B/libdatamount.a
 	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DM_LDLIBS)
