@@ -182,9 +182,12 @@ read_request(struct thread *th, unsigned slot)
 		ssize_t n;
 
 		set_unique(w, slot, 0);
+		errno = 0;
 		n = readv(w->start.fuse_fd, iov, 2);
 		if (n >= (ssize_t)sizeof(struct fuse_in_header))
 			return true;
+		if (n == 0)
+			return false;
 		/* ENOENT: interrupted before it was read. */
 		if (n < 0 && errno != EINTR && errno != ENOENT &&
 		    errno != EAGAIN)
@@ -204,7 +207,7 @@ reader(void *arg)
 	while (read_request(th, slot))
 		if (!handle(th, slot) && !task_take(&w->pool, &slot))
 			return NULL;
-	if (errno != ENODEV && errno != ECONNABORTED)
+	if (errno != ENODEV && errno != ECONNABORTED && errno != 0)
 		dm_log(DM_LOG_ERROR, "fuse", "read requests: %m");
 	(void)pthread_kill(w->main, SIGUSR2);
 	return NULL;
