@@ -26,7 +26,10 @@
 #include "cache/pack/pack_dir.h"
 #include "cache/pack/pack_writer.h"
 
-enum { BUSY_MS = 30000 };
+enum {
+	BUSY_MS = 30000,
+	READS = 256, /* in one transaction: locking costs more than they do */
+};
 
 /* The version is in the schema's application id: another one is no index. */
 static const char schema[] =
@@ -51,6 +54,7 @@ enum query {
 	Q_PACK_DROP,
 	Q_OBJECTS_DROP,
 	Q_PACKS,
+	Q_BEGIN_READ,
 	Q_BEGIN,
 	Q_COMMIT,
 	Q_ROLLBACK,
@@ -68,6 +72,7 @@ static const char *const query_sql[NQUERIES] = {
 	[Q_PACK_DROP] = "DELETE FROM pack WHERE no = ?1",
 	[Q_OBJECTS_DROP] = "DELETE FROM object WHERE pack = ?1",
 	[Q_PACKS] = "SELECT no, id FROM pack WHERE no > ?1 ORDER BY no LIMIT 1",
+	[Q_BEGIN_READ] = "BEGIN",
 	[Q_BEGIN] = "BEGIN IMMEDIATE",
 	[Q_COMMIT] = "COMMIT",
 	[Q_ROLLBACK] = "ROLLBACK",
@@ -78,6 +83,7 @@ struct object_index {
 	struct dm_mutex mu;       /* guards all below */
 	sqlite3 *db;
 	sqlite3_stmt *query[NQUERIES];
+	unsigned reads; /* in the transaction under way; 0: there is none */
 };
 
 static int
@@ -142,6 +148,26 @@ number_locked(struct object_index *ix, enum query which, int64_t *n,
 	sqlite3_reset(q);
 	sqlite3_clear_bindings(q);
 	return rc;
+}
+
+/* Begin a transaction for reads, unless one is under way. */
+static int
+begin_read_locked(struct object_index *ix, struct dm_err *err)
+{
+	if (ix->reads == 0 && run_locked(ix, Q_BEGIN_READ, err) < 0)
+		return -1;
+	ix->reads++;
+	return 0;
+}
+
+/* End it after enough reads, so that another publisher can write; or now. */
+static int
+end_read_locked(struct object_index *ix, unsigned enough, struct dm_err *err)
+{
+	if (ix->reads == 0 || ix->reads < enough)
+		return 0;
+	ix->reads = 0;
+	return run_locked(ix, Q_COMMIT, err);
 }
 
 static int
@@ -213,7 +239,9 @@ object_index_add(struct object_index *ix, const struct pack_name *name,
 	int rc;
 
 	dm_lock(&ix->mu);
-	rc = run_locked(ix, Q_BEGIN, err);
+	rc = end_read_locked(ix, 0, err);
+	if (rc == 0)
+		rc = run_locked(ix, Q_BEGIN, err);
 	if (rc == 0) {
 		rc = add_pack_locked(ix, name, objects, count, err);
 		if (rc == 0)
@@ -492,15 +520,13 @@ read_place(sqlite3_stmt *q, struct place *at, struct dm_err *err)
 	return 0;
 }
 
-int
-object_index_find(struct object_index *ix, const struct digest *id,
+static int
+find_locked(struct object_index *ix, const struct digest *id,
     enum object_kind kind, struct place *at, bool *found, struct dm_err *err)
 {
-	sqlite3_stmt *q;
+	sqlite3_stmt *q = bind_id(ix, Q_FIND, id);
 	int rc = 0, step;
 
-	dm_lock(&ix->mu);
-	q = bind_id(ix, Q_FIND, id);
 	sqlite3_bind_int(q, 2, (int)kind);
 	step = sqlite3_step(q);
 	*found = step == SQLITE_ROW;
@@ -509,6 +535,32 @@ object_index_find(struct object_index *ix, const struct digest *id,
 	else if (step != SQLITE_DONE)
 		rc = db_fail(ix, "find object", err);
 	sqlite3_reset(q);
+	return rc;
+}
+
+int
+object_index_find(struct object_index *ix, const struct digest *id,
+    enum object_kind kind, struct place *at, bool *found, struct dm_err *err)
+{
+	int rc;
+
+	dm_lock(&ix->mu);
+	rc = begin_read_locked(ix, err);
+	if (rc == 0)
+		rc = find_locked(ix, id, kind, at, found, err);
+	if (rc == 0)
+		rc = end_read_locked(ix, READS, err);
+	dm_unlock(&ix->mu);
+	return rc;
+}
+
+int
+object_index_rest(struct object_index *ix, struct dm_err *err)
+{
+	int rc;
+
+	dm_lock(&ix->mu);
+	rc = end_read_locked(ix, 0, err);
 	dm_unlock(&ix->mu);
 	return rc;
 }

@@ -39,6 +39,11 @@ int object_index_find(struct object_index *ix, const struct digest *id,
     enum object_kind kind, struct place *at, bool *found,
     struct dm_err *err) DM_MUST_CHECK;
 
+/* Let go of the file's lock, which finds keep for a while: to be called
+ * before a wait that has no end in sight. */
+int object_index_rest(struct object_index *ix,
+    struct dm_err *err) DM_MUST_CHECK;
+
 /* A pack of the index by its number. */
 int object_index_pack(struct object_index *ix, uint32_t pack,
     struct pack_name *out, struct dm_err *err) DM_MUST_CHECK;

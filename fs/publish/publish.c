@@ -479,7 +479,8 @@ static int
 move_branch(struct publisher *p, const struct commit *c,
     struct publish_result *out, struct dm_err *err)
 {
-	if (folder_lock(p->folder, err) < 0 || check_branch(p, err) < 0)
+	if (object_index_rest(p->index, err) < 0 ||
+	    folder_lock(p->folder, err) < 0 || check_branch(p, err) < 0)
 		return -1;
 	if (out->unchanged)
 		out->commit = p->parent.commit;

@@ -17,6 +17,7 @@
 
 enum {
 	BUSY_MS = 30000,
+	READS = 256,            /* in one transaction: locking costs */
 	BATCH = 4096,           /* notes in one transaction */
 	BATCH_BYTES = 64 << 20, /* of their paths */
 	SPARE = 4096,           /* rows of lost files that do not matter */
@@ -44,6 +45,7 @@ enum query {
 	Q_COUNT,
 	Q_NEXT,
 	Q_FORGET,
+	Q_BEGIN_READ,
 	Q_BEGIN,
 	Q_COMMIT,
 	NQUERIES
@@ -60,6 +62,7 @@ static const char *const query_sql[NQUERIES] = {
 	[Q_NEXT] = "SELECT path FROM file WHERE root = ?1 AND path > ?2"
 		   " ORDER BY path LIMIT 1",
 	[Q_FORGET] = "DELETE FROM file WHERE root = ?1 AND path = ?2",
+	[Q_BEGIN_READ] = "BEGIN",
 	[Q_BEGIN] = "BEGIN IMMEDIATE",
 	[Q_COMMIT] = "COMMIT",
 };
@@ -74,6 +77,7 @@ struct stat_cache {
 	sqlite3 *db;
 	sqlite3_stmt *query[NQUERIES];
 	int64_t root;
+	unsigned reads;    /* in the transaction under way; 0: there is none */
 	struct note *note; /* BATCH of them */
 	size_t nnotes;
 	struct dm_buf paths; /* each ending in NUL */
@@ -207,6 +211,17 @@ stat_cache_trusts(const struct stat *st, int64_t at_ns)
 	    ns(&st->st_ctim) + STAT_RACY_NS < at_ns;
 }
 
+/* End the transaction of reads once there were enough, so that another
+ * publisher can write. */
+static int
+end_reads(struct stat_cache *sc, unsigned enough, struct dm_err *err)
+{
+	if (sc->reads == 0 || sc->reads < enough)
+		return 0;
+	sc->reads = 0;
+	return run(sc, Q_COMMIT, err);
+}
+
 /* Does a row of Q_FIND say the same as st? */
 static bool
 same(sqlite3_stmt *q, const struct stat *st)
@@ -224,21 +239,27 @@ stat_cache_find(struct stat_cache *sc, const char *path, const struct stat *st,
     struct digest *id, bool *found, struct dm_err *err)
 {
 	sqlite3_stmt *q = bind_path(sc, Q_FIND, path);
-	int rc = 0, step = sqlite3_step(q);
+	int rc = 0, step;
 
+	if (sc->reads == 0 && run(sc, Q_BEGIN_READ, err) < 0)
+		return -1;
+	sc->reads++;
+	step = sqlite3_step(q);
 	*found = step == SQLITE_ROW && same(q, st);
 	if (*found)
 		memcpy(id->bytes, sqlite3_column_blob(q, 5), DIGEST_SIZE);
 	else if (step != SQLITE_ROW && step != SQLITE_DONE)
 		rc = db_fail(sc, "find", err);
 	sqlite3_reset(q);
-	return rc;
+	return rc < 0 ? -1 : end_reads(sc, READS, err);
 }
 
 /* Write the gathered notes. */
 static int
 write_notes(struct stat_cache *sc, struct dm_err *err)
 {
+	if (end_reads(sc, 0, err) < 0)
+		return -1;
 	if (sc->nnotes == 0)
 		return 0;
 	if (run(sc, Q_BEGIN, err) < 0)
