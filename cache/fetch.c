@@ -34,74 +34,21 @@
 #include "cache/base/lock.h"
 #include "cache/base/log.h"
 #include "cache/cache.h"
+#include "cache/flight.h"
 #include "cache/held.h"
 #include "cache/net/origin.h"
-#include "cache/pack/codec.h"
 #include "cache/plan.h"
 #include "cache/pool.h"
 #include "cache/store/blob.h"
 #include "cache/store/directory.h"
 #include "cache/store/store.h"
+#include "cache/stream.h"
+#include "cache/transfer.h"
 
 enum {
-	BUCKETS = 4096,
-	STREAMS = 64,      /* sequential readers that are remembered */
-	STREAM_SLACK = 64, /* pieces that such a reader may skip */
 	SWEEP_MS = 1000,
 	SAY_MS = 10000,   /* of waiting, then one log line says so */
 	AHEAD_MS = 60000, /* deadline of what nobody waits for */
-};
-
-struct transfer;
-
-struct flight {
-	/* immutable once in the table */
-	struct pool_job job;
-	struct fetch *fetch;
-	struct origin *origin;
-	struct blob *blob;
-	uint32_t piece;            /* or FETCH_DIR */
-	uint64_t off;              /* in the pack */
-	uint32_t size;             /* stored */
-	struct pack_object object; /* of a piece */
-
-	/* the owner's */
-	struct held_bytes *stored;
-	uint8_t *dir; /* stored bytes of a directory */
-	uint32_t got;
-
-	/* guarded by fetch->mu */
-	struct flight *chain;
-	struct transfer *queued;
-	struct cache_wait *waits;
-	enum origin_fresh attempt;
-	uint64_t cost, deadline_ms, since_ms;
-	bool said; /* the log has it */
-};
-
-struct transfer {
-	struct transfer *next; /* in a queue */
-	struct fetch *fetch;
-	uint64_t off, size, cost;
-	uint64_t deadline_ms; /* 0: nobody waits; guarded by fetch->mu */
-
-	/* the origin's thread's */
-	uint64_t pos; /* the next byte to come */
-	bool no_memory;
-	uint32_t n, cur; /* flights from cur on are not complete */
-	struct flight *flight[];
-};
-
-struct queue {
-	struct transfer *head, **tail;
-};
-
-/* A reader that goes forward: where its next miss is expected. */
-struct stream {
-	struct blob *blob;
-	uint32_t next;
-	uint32_t window;
-	uint64_t used;
 };
 
 struct fetch {
@@ -118,62 +65,15 @@ struct fetch {
 	struct dm_mutex mu;    /* guards all below */
 	pthread_cond_t sooner; /* sweep_at has moved, or stopping */
 	bool joined, pumping;
-	struct flight *bucket[BUCKETS];
-	struct queue demand, ahead;
-	uint64_t used;        /* memory of started transfers */
-	uint64_t queued_cost; /* of those in ahead */
-	uint64_t running;     /* transfers that an origin has */
-	uint64_t waited, waiting;
+	struct flights flights;
+	struct transfer_queue demand, ahead;
+	uint64_t used;    /* memory of started transfers */
+	uint64_t running; /* transfers that an origin has */
 	uint64_t sweep_at;
-	struct stream stream[STREAMS];
-	uint64_t uses; /* of streams */
+	struct streams streams;
 };
 
 /* ---- flights ---- */
-
-static size_t
-bucket_of(const struct blob *b, uint32_t piece)
-{
-	uint64_t h;
-
-	memcpy(&h, blob_key(b)->bytes, sizeof(h));
-	h = (h ^ piece) * 0x9e3779b97f4a7c15U;
-	return (size_t)(h >> 32) % BUCKETS;
-}
-
-/* Two hints for one directory are two flights: a wrong one must not fail the
- * readers who have the right one. */
-static struct flight *
-find_locked(struct fetch *f, const struct blob *b, uint32_t piece, uint64_t off,
-    uint32_t size)
-{
-	struct flight *fl = f->bucket[bucket_of(b, piece)];
-
-	while (fl != NULL &&
-	    (fl->blob != b || fl->piece != piece ||
-		(piece == FETCH_DIR && (fl->off != off || fl->size != size))))
-		fl = fl->chain;
-	return fl;
-}
-
-static void
-table_remove_locked(struct fetch *f, struct flight *fl)
-{
-	struct flight **p = &f->bucket[bucket_of(fl->blob, fl->piece)];
-
-	while (*p != NULL && *p != fl)
-		p = &(*p)->chain;
-	if (*p == fl)
-		*p = fl->chain;
-}
-
-static void
-flight_free(struct flight *fl)
-{
-	held_bytes_put(fl->stored);
-	free(fl->dir);
-	free(fl);
-}
 
 static void check(struct pool_job *job, struct codec *codec);
 
@@ -211,117 +111,29 @@ flight_new(struct fetch *f, const struct fetch_want *w, uint32_t piece,
 	return fl;
 }
 
-/* ---- waits ---- */
-
-/* Wakes may not happen under the lock: waits that are to be woken are taken
- * off their flight into a list of the caller's. */
-static void
-wake_all(struct cache_wait *list)
-{
-	for (struct cache_wait *next; list != NULL; list = next) {
-		next = list->next;
-		list->next = NULL;
-		list->wake(list);
-	}
-}
-
-static void
-wait_fail_locked(struct cache_wait *w, enum dm_code code, const char *text)
-{
-	w->failed = (int)code;
-	free(w->text);
-	w->text = strdup(text); /* NULL is read as "no memory" */
-}
-
-static void
-wait_leave_locked(struct fetch *f, struct cache_wait *w)
-{
-	w->fetch = NULL;
-	f->waiting--;
-}
-
-static struct cache_wait *
-take_waits_locked(struct fetch *f, struct flight *fl, struct held_bytes *bytes,
-    struct directory *dir, const struct dm_err *err)
-{
-	struct cache_wait *list = fl->waits;
-
-	for (struct cache_wait *w = list; w != NULL; w = w->next) {
-		struct cache_held *h = NULL;
-
-		wait_leave_locked(f, w);
-		if (err == NULL)
-			h = held_add(w->held, fl->blob, fl->piece, bytes, dir);
-		if (h != NULL)
-			w->held = h;
-		else if (err != NULL)
-			wait_fail_locked(w, err->code, err->text);
-		else
-			wait_fail_locked(w, DM_NOMEM, "no memory");
-	}
-	fl->waits = NULL;
-	return list;
-}
-
-/* ---- queues, and the memory that bounds what is started ---- */
-
-static void
-push_locked(struct queue *q, struct transfer *t)
-{
-	t->next = NULL;
-	*q->tail = t;
-	q->tail = &t->next;
-	for (uint32_t i = 0; i < t->n; i++)
-		t->flight[i]->queued = t;
-}
-
-static void
-unlink_locked(struct queue *q, struct transfer *t)
-{
-	struct transfer **p = &q->head;
-
-	while (*p != t)
-		p = &(*p)->next;
-	*p = t->next;
-	if (*p == NULL)
-		q->tail = p;
-	for (uint32_t i = 0; i < t->n; i++)
-		t->flight[i]->queued = NULL;
-}
-
-static bool
-in_queue_locked(const struct queue *q, const struct transfer *t)
-{
-	const struct transfer *i = q->head;
-
-	while (i != NULL && i != t)
-		i = i->next;
-	return i != NULL;
-}
+/* ---- transfers, and the memory that bounds what is started ---- */
 
 /* Somebody waits now for what was to be fetched ahead. */
 static void
 promote_locked(struct fetch *f, struct transfer *t)
 {
-	if (t == NULL || !in_queue_locked(&f->ahead, t))
+	if (t == NULL || !transfer_is_in(&f->ahead, t))
 		return;
-	unlink_locked(&f->ahead, t);
-	f->queued_cost -= t->cost;
-	push_locked(&f->demand, t);
+	transfer_unlink(&f->ahead, t);
+	transfer_push(&f->demand, t);
 }
 
 static struct transfer *
 next_locked(struct fetch *f)
 {
-	struct queue *q = f->demand.head != NULL ? &f->demand : &f->ahead;
+	struct transfer_queue *q =
+	    f->demand.head != NULL ? &f->demand : &f->ahead;
 	uint64_t bound = q == &f->demand ? f->budget : f->budget / 2;
 	struct transfer *t = q->head;
 
 	if (t == NULL || (f->used > 0 && f->used + t->cost > bound))
 		return NULL;
-	unlink_locked(q, t);
-	if (q == &f->ahead)
-		f->queued_cost -= t->cost;
+	transfer_unlink(q, t);
 	if (t->deadline_ms == 0)
 		t->deadline_ms = dm_deadline_ms(AHEAD_MS);
 	for (uint32_t i = 0; i < t->n; i++)
@@ -389,12 +201,12 @@ finish(struct flight *fl, struct held_bytes *bytes, struct directory *dir,
 	if (!f->stopping) {
 		if (err == NULL)
 			blob_finish(fl->blob);
-		table_remove_locked(f, fl);
-		list = take_waits_locked(f, fl, bytes, dir, err);
+		flight_remove(&f->flights, fl);
+		list = flight_take(&f->flights, fl, bytes, dir, err);
 	}
 	f->used -= fl->cost;
 	dm_unlock(&f->mu);
-	wake_all(list);
+	flight_wake(list);
 	flight_free(fl);
 }
 
@@ -402,11 +214,11 @@ finish(struct flight *fl, struct held_bytes *bytes, struct directory *dir,
 static bool
 requeue_offline_locked(struct flight *fl)
 {
-	uint64_t now = dm_now_ms(), last = 0;
+	uint64_t last = 0;
 
 	for (struct cache_wait *w = fl->waits; w != NULL; w = w->next)
 		last = w->deadline_ms > last ? w->deadline_ms : last;
-	if (now < fl->deadline_ms || last <= now)
+	if (last <= fl->deadline_ms)
 		return false;
 	fl->deadline_ms = last;
 	return true;
@@ -459,7 +271,7 @@ lost(struct flight *fl, const struct dm_err *err)
 			.n = 1,
 		};
 		t->flight[0] = fl;
-		push_locked(&f->demand, t);
+		transfer_push(&f->demand, t);
 	}
 	dm_unlock(&f->mu);
 	if (again)
@@ -470,67 +282,6 @@ lost(struct flight *fl, const struct dm_err *err)
 
 /* ---- on the pool: is it what it should be? ---- */
 
-static int
-unpack(struct flight *fl, struct codec *codec, struct held_bytes **plain,
-    struct dm_err *err)
-{
-	const struct pack_object *o = &fl->object;
-	struct digest is;
-
-	if (o->codec == PACK_PLAIN) {
-		*plain = held_bytes_get(fl->stored);
-	} else {
-		*plain = held_bytes_new(o->plain_size);
-		if (*plain == NULL)
-			return dm_fail(err, DM_NOMEM, "a piece of %u bytes",
-			    o->plain_size);
-		if (codec_decode(codec, o->codec, fl->stored->data, fl->size,
-			(*plain)->data, o->plain_size, err) < 0)
-			return -1;
-	}
-	digest_of(&is, (*plain)->data, o->plain_size);
-	if (!digest_equal(&is, &o->id))
-		return dm_fail(err, DM_CORRUPT,
-		    "the bytes do not match their digest");
-	return 0;
-}
-
-static int
-check_bytes(struct flight *fl, struct codec *codec, struct held_bytes **plain,
-    struct directory **dir, struct dm_err *err)
-{
-	struct blob_piece p = {
-		.id = fl->object.id,
-		.off = fl->object.plain_off,
-		.size = fl->object.plain_size,
-		.n = fl->piece,
-	};
-	uint8_t *data = fl->dir;
-
-	if (fl->piece == FETCH_DIR) {
-		fl->dir = NULL;
-		return blob_directory_make(fl->blob, data, fl->size, dir, err);
-	}
-	if (unpack(fl, codec, plain, err) < 0)
-		return -1;
-	blob_write(fl->blob, &p, (*plain)->data);
-	return 0;
-}
-
-static void
-say_bad(const struct flight *fl, struct dm_err *err)
-{
-	char hex[DIGEST_HEX + 1];
-
-	digest_hex(blob_key(fl->blob), hex);
-	if (fl->piece == FETCH_DIR)
-		(void)dm_wrap(err, "%s: pack %.12s", origin_name(fl->origin),
-		    hex);
-	else
-		(void)dm_wrap(err, "%s: pack %.12s: object %u",
-		    origin_name(fl->origin), hex, fl->piece);
-}
-
 static void
 check(struct pool_job *job, struct codec *codec)
 {
@@ -540,12 +291,11 @@ check(struct pool_job *job, struct codec *codec)
 	struct directory *dir = NULL;
 	struct dm_err err;
 
-	if (check_bytes(fl, codec, &plain, &dir, &err) == 0) {
+	if (flight_verify(fl, codec, &plain, &dir, &err) == 0) {
 		finish(fl, plain, dir, NULL);
 	} else {
 		if (err.code == DM_CORRUPT)
 			atomic_fetch_add(&f->bad, 1);
-		say_bad(fl, &err);
 		lost(fl, &err);
 	}
 	held_bytes_put(plain);
@@ -638,41 +388,10 @@ on_done(void *arg, const struct dm_err *failure)
 
 /* ---- starting ---- */
 
-/* The window for a miss of that piece, and the stream that it continues. */
-static struct stream *
-stream_locked(struct fetch *f, struct blob *b, uint32_t piece)
-{
-	struct stream *oldest = &f->stream[0];
-
-	for (int i = 0; i < STREAMS; i++) {
-		struct stream *s = &f->stream[i];
-
-		if (s->blob == b && piece >= s->next &&
-		    piece - s->next <= STREAM_SLACK) {
-			s->used = ++f->uses;
-			s->window = s->window >= PLAN_MOST / 2 ? PLAN_MOST :
-								 s->window * 2;
-			return s;
-		}
-		if (s->used < oldest->used)
-			oldest = s;
-	}
-	*oldest = (struct stream){ .blob = b, .used = ++f->uses };
-	return oldest;
-}
-
 static void
 join_locked(struct fetch *f, struct flight *fl, struct cache_wait *w)
 {
-	uint64_t now = dm_now_ms();
-
-	if (fl->waits == NULL)
-		fl->since_ms = now;
-	w->fetch = fl;
-	w->next = fl->waits;
-	fl->waits = w;
-	f->waited++;
-	f->waiting++;
+	flight_join(&f->flights, fl, w);
 	if (fl->queued != NULL && fl->queued->deadline_ms < w->deadline_ms)
 		fl->queued->deadline_ms = w->deadline_ms;
 	promote_locked(f, fl->queued);
@@ -698,7 +417,6 @@ queue_locked(struct fetch *f, const struct fetch_want *want,
 	t->deadline_ms = deadline_ms;
 	for (uint32_t i = lo; i < hi; i++) {
 		struct flight *fl;
-		size_t h;
 
 		if (plan != NULL &&
 		    (plan->skip[i] || plan->object[i].stored_size == 0))
@@ -710,9 +428,7 @@ queue_locked(struct fetch *f, const struct fetch_want *want,
 			break;
 		if (fl->cost > f->budget)
 			fl->cost = f->budget;
-		h = bucket_of(fl->blob, fl->piece);
-		fl->chain = f->bucket[h];
-		f->bucket[h] = fl;
+		flight_add(&f->flights, fl);
 		t->flight[t->n++] = fl;
 		t->cost += fl->cost;
 	}
@@ -722,7 +438,7 @@ queue_locked(struct fetch *f, const struct fetch_want *want,
 	}
 	t->off = t->pos = t->flight[0]->off;
 	t->size = t->flight[t->n - 1]->off + t->flight[t->n - 1]->size - t->off;
-	push_locked(deadline_ms == 0 ? &f->ahead : &f->demand, t);
+	transfer_push(deadline_ms == 0 ? &f->ahead : &f->demand, t);
 	return t;
 }
 
@@ -731,7 +447,7 @@ skip_in_flight_locked(struct fetch *f, struct plan *p, struct blob *b)
 {
 	for (uint32_t i = 0; i < p->n; i++)
 		if (!p->skip[i] &&
-		    find_locked(f, b, p->first + i, 0, 0) != NULL)
+		    flight_find(&f->flights, b, p->first + i, 0, 0) != NULL)
 			p->skip[i] = 1;
 }
 
@@ -755,7 +471,7 @@ begin_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan,
 		return t == NULL ? NULL : t->flight[0];
 	}
 	at = want->piece - plan->first;
-	s = stream_locked(f, want->blob, want->piece);
+	s = stream_of(&f->streams, want->blob, want->piece, PLAN_MOST);
 	plan->skip[at] = 0; /* whatever the map claims */
 	skip_in_flight_locked(f, plan, want->blob);
 	if (s->window == 0)
@@ -767,7 +483,9 @@ begin_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan,
 		s->window = PLAN_MISS / 2;
 	s->next = plan->first + hi;
 	t = queue_locked(f, want, plan, lo, hi, deadline_ms);
-	return t == NULL ? NULL : find_locked(f, want->blob, want->piece, 0, 0);
+	return t == NULL ?
+	    NULL :
+	    flight_find(&f->flights, want->blob, want->piece, 0, 0);
 }
 
 static int
@@ -808,7 +526,7 @@ start_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan,
 
 	if (f->stopping)
 		return dm_fail(err, DM_CANCELLED, "the cache is closing");
-	fl = find_locked(f, want->blob, want->piece, want->dir_off,
+	fl = flight_find(&f->flights, want->blob, want->piece, want->dir_off,
 	    want->dir_len);
 	if (fl == NULL && blob_finished(want->blob) != want->finished)
 		return 0;
@@ -848,18 +566,14 @@ ahead_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan)
 {
 	skip_in_flight_locked(f, plan, want->blob);
 	for (uint32_t i = 0, lo, hi; i < plan->n; i = hi) {
-		struct transfer *t;
-
 		hi = i + 1;
 		if (plan->skip[i] || plan->object[i].stored_size == 0)
 			continue;
-		if (f->stopping || f->used + f->queued_cost > f->budget / 2)
+		if (f->stopping || f->used + f->ahead.cost > f->budget / 2)
 			return false;
 		plan_range(plan, i, PLAN_MOST, cost_max(f), false, &lo, &hi);
-		t = queue_locked(f, want, plan, lo, hi, 0);
-		if (t == NULL)
+		if (queue_locked(f, want, plan, lo, hi, 0) == NULL)
 			return false;
-		f->queued_cost += t->cost;
 	}
 	return true;
 }
@@ -867,15 +581,11 @@ ahead_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan)
 static void
 directory_ahead(struct fetch *f, const struct fetch_want *want)
 {
-	struct transfer *t;
-
 	dm_lock(&f->mu);
 	if (!f->stopping && blob_finished(want->blob) == want->finished &&
-	    find_locked(f, want->blob, FETCH_DIR, want->dir_off,
-		want->dir_len) == NULL) {
-		t = queue_locked(f, want, NULL, 0, 1, 0);
-		f->queued_cost += t == NULL ? 0 : t->cost;
-	}
+	    flight_find(&f->flights, want->blob, FETCH_DIR, want->dir_off,
+		want->dir_len) == NULL)
+		(void)queue_locked(f, want, NULL, 0, 1, 0); /* droppable */
 	dm_unlock(&f->mu);
 }
 
@@ -906,31 +616,6 @@ fetch_ahead(struct fetch *f, const struct fetch_want *want, uint32_t n)
 
 /* ---- deadlines ---- */
 
-static void
-expire_locked(struct fetch *f, struct flight *fl, struct cache_wait **list)
-{
-	uint64_t now = dm_now_ms();
-	char hex[DIGEST_HEX + 1], text[DM_ERR_TEXT];
-
-	for (struct cache_wait **p = &fl->waits, *w; (w = *p) != NULL;) {
-		if (w->deadline_ms > now) {
-			if (w->deadline_ms < f->sweep_at)
-				f->sweep_at = w->deadline_ms;
-			p = &w->next;
-			continue;
-		}
-		*p = w->next;
-		digest_hex(blob_key(fl->blob), hex);
-		(void)snprintf(text, sizeof(text),
-		    "%.300s: pack %.12s did not come in the time allowed",
-		    origin_name(fl->origin), hex);
-		wait_leave_locked(f, w);
-		wait_fail_locked(w, DM_OFFLINE, text);
-		w->next = *list;
-		*list = w;
-	}
-}
-
 /* Collect the waits whose time is over, and one thing to log; set sweep_at to
  * when the next look is due. */
 static struct cache_wait *
@@ -942,10 +627,10 @@ sweep_locked(struct fetch *f, char say[DM_ERR_TEXT])
 
 	say[0] = '\0';
 	f->sweep_at = now + SWEEP_MS;
-	for (size_t i = 0; f->waiting > 0 && i < BUCKETS; i++) {
-		for (struct flight *fl = f->bucket[i]; fl != NULL;
+	for (size_t i = 0; f->flights.waiting > 0 && i < FLIGHT_BUCKETS; i++) {
+		for (struct flight *fl = f->flights.bucket[i]; fl != NULL;
 		     fl = fl->chain) {
-			expire_locked(f, fl, &list);
+			flight_expire(&f->flights, fl, &f->sweep_at, &list);
 			if (fl->waits == NULL || fl->said ||
 			    now - fl->since_ms < SAY_MS || say[0] != '\0')
 				continue;
@@ -971,7 +656,7 @@ sweep(void *arg)
 		struct cache_wait *list = sweep_locked(f, say);
 
 		dm_unlock(&f->mu);
-		wake_all(list);
+		flight_wake(list);
 		if (say[0] != '\0')
 			dm_log(DM_LOG_WARN, "fetch", "%s", say);
 		if (dm_now_ms() >= store_at) {
@@ -990,23 +675,13 @@ sweep(void *arg)
 void
 fetch_cancel(struct fetch *f, struct cache_wait *wait)
 {
-	struct flight *fl;
+	bool waited;
 
 	dm_lock(&f->mu);
-	fl = wait->fetch;
-	if (fl != NULL) {
-		struct cache_wait **p = &fl->waits;
-
-		while (*p != wait)
-			p = &(*p)->next;
-		*p = wait->next;
-		wait->next = NULL;
-		wait_leave_locked(f, wait);
-		wait_fail_locked(wait, DM_CANCELLED, "the reader gave up");
-	}
+	waited = flight_cancel(&f->flights, wait);
 	dm_unlock(&f->mu);
-	if (fl != NULL)
-		wake_all(wait);
+	if (waited)
+		flight_wake(wait);
 }
 
 /* ---- open and close ---- */
@@ -1030,8 +705,8 @@ fetch_open(struct fetch **out, struct store *store, uint64_t memory,
 		return dm_fail(err, DM_NOMEM, "cache");
 	f->store = store;
 	f->budget = memory;
-	f->demand.tail = &f->demand.head;
-	f->ahead.tail = &f->ahead.head;
+	transfer_queue_init(&f->demand);
+	transfer_queue_init(&f->ahead);
 	dm_mutex_init(&f->mu, DM_RANK_FETCH);
 	dm_cond_init(&f->sooner);
 	if (pool_open(&f->pool, err) < 0) {
@@ -1046,20 +721,6 @@ fetch_open(struct fetch **out, struct store *store, uint64_t memory,
 	return 0;
 }
 
-/* Free what was not started, and its flights. */
-static void
-empty_queue_locked(struct queue *q)
-{
-	struct transfer *t;
-
-	while ((t = q->head) != NULL) {
-		unlink_locked(q, t);
-		for (uint32_t i = 0; i < t->n; i++)
-			flight_free(t->flight[i]);
-		free(t);
-	}
-}
-
 void
 fetch_stop(struct fetch *f)
 {
@@ -1069,11 +730,11 @@ fetch_stop(struct fetch *f)
 	(void)dm_fail(&err, DM_CANCELLED, "the cache is closing");
 	dm_lock(&f->mu);
 	f->stopping = true;
-	for (size_t i = 0; i < BUCKETS; i++) {
-		for (struct flight *fl = f->bucket[i]; fl != NULL;
+	for (size_t i = 0; i < FLIGHT_BUCKETS; i++) {
+		for (struct flight *fl = f->flights.bucket[i]; fl != NULL;
 		     fl = fl->chain) {
 			struct cache_wait *w =
-			    take_waits_locked(f, fl, NULL, NULL, &err);
+			    flight_take(&f->flights, fl, NULL, NULL, &err);
 
 			for (struct cache_wait *next; w != NULL; w = next) {
 				next = w->next;
@@ -1081,13 +742,13 @@ fetch_stop(struct fetch *f)
 				list = w;
 			}
 		}
-		f->bucket[i] = NULL;
+		f->flights.bucket[i] = NULL;
 	}
-	empty_queue_locked(&f->demand);
-	empty_queue_locked(&f->ahead);
+	transfer_empty(&f->demand);
+	transfer_empty(&f->ahead);
 	pthread_cond_signal(&f->sooner);
 	dm_unlock(&f->mu);
-	wake_all(list);
+	flight_wake(list);
 }
 
 void
@@ -1113,11 +774,11 @@ fetch_counts(struct fetch *f, struct fetch_counts *out)
 {
 	dm_lock(&f->mu);
 	*out = (struct fetch_counts){
-		.waited = f->waited,
+		.waited = f->flights.waited,
 		.fetched = atomic_load(&f->fetched),
 		.wasted = atomic_load(&f->wasted),
 		.bad = atomic_load(&f->bad),
-		.waiting = f->waiting,
+		.waiting = f->flights.waiting,
 	};
 	dm_unlock(&f->mu);
 }

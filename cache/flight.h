@@ -1,0 +1,92 @@
+/* cache/flight.h - a piece on its way, and who waits for it. */
+#ifndef DM_CACHE_FLIGHT_H
+#define DM_CACHE_FLIGHT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/base/attr.h"
+#include "cache/base/err.h"
+#include "cache/net/origin.h"
+#include "cache/pack/pack_dir.h"
+#include "cache/pool.h"
+
+struct blob;
+struct cache_wait;
+struct codec;
+struct directory;
+struct fetch;
+struct held_bytes;
+struct transfer;
+
+/*
+ * The parts of cache/fetch.c that know flights and waits, but neither memory
+ * nor transfers.  All functions but the last three are called under the lock of
+ * the fetch (DM_RANK_FETCH), and call nothing outside.
+ */
+struct flight {
+	/* immutable once in the table */
+	struct pool_job job;
+	struct fetch *fetch;
+	struct origin *origin;
+	struct blob *blob;
+	uint32_t piece;            /* or FETCH_DIR */
+	uint64_t off;              /* in the pack */
+	uint32_t size;             /* stored */
+	struct pack_object object; /* of a piece */
+
+	/* the owner's */
+	struct held_bytes *stored;
+	uint8_t *dir; /* stored bytes of a directory */
+	uint32_t got;
+
+	/* guarded by fetch->mu */
+	struct flight *chain;
+	struct transfer *queued;
+	struct cache_wait *waits;
+	enum origin_fresh attempt;
+	uint64_t cost, deadline_ms, since_ms;
+	bool said; /* the log has it */
+};
+
+enum { FLIGHT_BUCKETS = 4096 };
+
+/* Every flight that somebody may join, by blob and piece. */
+struct flights {
+	struct flight *bucket[FLIGHT_BUCKETS];
+	uint64_t waited;  /* waits that joined a flight */
+	uint64_t waiting; /* that have not left it */
+};
+
+/* NULL: there is none.  Two hints for one directory are two flights: a wrong
+ * one must not fail the readers who have the right one. */
+struct flight *flight_find(struct flights *t, const struct blob *b,
+    uint32_t piece, uint64_t off, uint32_t size);
+void flight_add(struct flights *t, struct flight *fl);
+void flight_remove(struct flights *t, struct flight *fl);
+
+/* Waits may not be woken under the lock: those that are to be are put on a
+ * list of the caller's. */
+void flight_join(struct flights *t, struct flight *fl, struct cache_wait *w);
+
+/* All of them, with what came, or with err. */
+struct cache_wait *flight_take(struct flights *t, struct flight *fl,
+    struct held_bytes *bytes, struct directory *dir, const struct dm_err *err);
+
+/* Those whose deadline is over; *next is lowered to the next of the others. */
+void flight_expire(struct flights *t, struct flight *fl, uint64_t *next,
+    struct cache_wait **list);
+
+/* This one, if it waits. */
+bool flight_cancel(struct flights *t, struct cache_wait *w);
+
+/* The bytes have come: prove them and keep them on disk.  The caller puts
+ * *plain (of a piece) and *dir, also on failure.  DM_CORRUPT, DM_NOMEM. */
+int flight_verify(struct flight *fl, struct codec *codec,
+    struct held_bytes **plain, struct directory **dir,
+    struct dm_err *err) DM_MUST_CHECK;
+
+void flight_wake(struct cache_wait *list);
+void flight_free(struct flight *fl);
+
+#endif
