@@ -569,6 +569,10 @@ packer_data(struct packer *p, enum packer_kind which,
 
 	if (packer_find(p, &o->id, OBJECT_DATA, at, &found, err) < 0 || found)
 		return found ? 0 : -1;
+	if (o->stored_size == 0)
+		return dm_fail(err, DM_STALE,
+		    "an object of the repository is gone: run the command"
+		    " again");
 	if (is_full(&p->pack[which], which, o->plain_size) &&
 	    finish_data(p, which, err) < 0)
 		return -1;

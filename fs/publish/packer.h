@@ -53,7 +53,7 @@ int packer_find(struct packer *p, const struct digest *id,
     struct dm_err *err) DM_MUST_CHECK;
 
 /* Append a data object to the small or the file pack, unless it is there.
- * o: id, sizes and codec. */
+ * o: id, sizes and codec; stored_size 0: packer_known said that it is. */
 int packer_data(struct packer *p, enum packer_kind which,
     const struct pack_object *o, const void *stored, struct place *at,
     struct dm_err *err) DM_MUST_CHECK;
