@@ -222,11 +222,51 @@ test_an_unknown_ref_lists_what_there_is(void **state)
 
 	FAILS(DM_NOTFOUND, "no branch or tag 'nope'; there is branch main",
 	    repo_resolve(f->repo, "nope", &r, &err));
+	rule(f, "/refs/all * status=403");
+	FAILS(DM_NOTFOUND, "no branch or tag 'nope'",
+	    repo_resolve(f->repo, "nope", &r, &err));
+	httpd_clear(f->httpd);
 	remove_file(f, "refs/all");
 	FAILS(DM_NOTFOUND, "nothing was published there yet",
 	    repo_resolve(f->repo, "nope", &r, &err));
 	FAILS(DM_INVALID, "neither a branch",
 	    repo_resolve(f->repo, "no pe", &r, &err));
+}
+
+static void
+test_only_a_few_of_many_refs_are_named(void **state)
+{
+	struct fixture *f = *state;
+	DM_AUTO(dm_buf_release) struct dm_buf all = DM_BUF(1 << 20);
+	struct ref_line line = { .ref = { .sequence = 1, .time = 1 } };
+	struct resolved r;
+	unsigned i;
+
+	line.ref.commit = f->id;
+	for (i = 0; i < 60; i++) {
+		(void)snprintf(line.name, sizeof(line.name), "b%02u", i);
+		OK(ref_line_encode(&line, &all, &err));
+	}
+	put(f, "refs/all", all.data);
+	FAILS(DM_NOTFOUND,
+	    "branch b00, branch b01, branch b02, branch b03, "
+	    "branch b04, branch b05 and 54 more",
+	    repo_resolve(f->repo, "nope", &r, &err));
+}
+
+static void
+test_a_damaged_ref_names_its_file(void **state)
+{
+	struct fixture *f = *state;
+	struct resolved r;
+
+	put(f, "refs/heads/main", "commit nonsense\n");
+	FAILS(DM_CORRUPT, "refs/heads/main",
+	    repo_resolve(f->repo, "main", &r, &err));
+	rule(f, "/refs/* * status=401");
+	FAILS(DM_DENIED, "refs/heads/other",
+	    repo_resolve(f->repo, "other", &r, &err));
+	FAILS(DM_DENIED, "", repo_resolve(f->repo, "01234567", &r, &err));
 }
 
 static void
@@ -354,6 +394,8 @@ main(void)
 		TEST(an_ambiguous_id_names_the_candidates),
 		TEST(branches_win_over_tags_and_full_names_over_both),
 		TEST(an_unknown_ref_lists_what_there_is),
+		TEST(only_a_few_of_many_refs_are_named),
+		TEST(a_damaged_ref_names_its_file),
 		TEST(a_web_page_is_no_repository),
 		TEST(an_empty_place_is_no_repository),
 		TEST(a_later_version_says_so),

@@ -378,6 +378,13 @@ test_any_part_of_a_file_reads_as_published(void **state)
 	OK(version_file_state(f->v, &node, &chunks, &cached, NULL, &err));
 	assert_int_equal(chunks, LARGE / LARGE_CHUNK + 1);
 	assert_int_equal(cached, LARGE);
+	OK(version_path(f->v, "small", &node, &found, NULL, &err));
+	OK(version_file_state(f->v, &node, &chunks, &cached, NULL, &err));
+	assert_int_equal(chunks, 1);
+	assert_int_equal(cached, 1 << 20);
+	OK(version_path(f->v, "empty", &node, &found, NULL, &err));
+	OK(version_file_state(f->v, &node, &chunks, &cached, NULL, &err));
+	assert_int_equal(chunks, 0);
 	OK(version_path(f->v, "pages", &node, &found, NULL, &err));
 	OK(version_file_state(f->v, &node, &chunks, &cached, NULL, &err));
 	assert_int_equal(chunks, ((1 << 20) + 100001) / FINE_CHUNK + 1);
@@ -509,6 +516,10 @@ test_a_subtree_begins_at_number_one(void **state)
 	FAILS(DM_INVALID, "not a directory",
 	    version_open_subtree(&f->v, dm_steal(&f->v), "x", &err));
 	assert_null(f->v);
+	OK(version_open(&f->v, f->cache, f->origin, &f->commit,
+	    &(struct version_options){ 0 }, &err));
+	FAILS(DM_NOTFOUND, "no 'a/b' in this version",
+	    version_open_subtree(&f->v, dm_steal(&f->v), "a/b", &err));
 }
 
 /* ---- lies ---- */
@@ -685,6 +696,73 @@ test_a_file_of_another_size_than_its_chunks_is_corrupt(void **state)
 	OK(version_path(f->v, "f", &node, &found, NULL, &err));
 	FAILS(DM_CORRUPT, "not what its parent says",
 	    version_read(f->v, &node, buf, 8, 0, &n, NULL, &err));
+}
+
+static void
+lie_about_list(void **state, size_t chunk, enum maker_where lie)
+{
+	struct fixture *f = *state;
+	uint64_t seed = 98;
+	DM_AUTO(dm_freep) char *data = random_bytes(&seed, LARGE);
+	struct maker_entry kids[] = { file("f", data, 2 << 20) };
+	struct maker_entry root = dir("", kids, 1);
+	struct version_node node;
+	uint64_t chunks, cached;
+	struct digest whole;
+	bool found;
+	char buf[8];
+	size_t n;
+
+	kids[0].chunk = chunk;
+	kids[0].where = lie;
+	open_tree(f, &root, 0, 0);
+	OK(version_path(f->v, "f", &node, &found, NULL, &err));
+	FAILS(DM_CORRUPT, "where does not fit",
+	    version_read(f->v, &node, buf, 8, 0, &n, NULL, &err));
+	FAILS(DM_CORRUPT, "where does not fit",
+	    version_digest(f->v, &node, &whole, NULL, &err));
+	FAILS(DM_CORRUPT, "where does not fit",
+	    version_file_state(f->v, &node, &chunks, &cached, NULL, &err));
+}
+
+static void
+test_a_chunk_list_with_a_where_too_short_is_corrupt(void **state)
+{
+	lie_about_list(state, LARGE_CHUNK, MAKER_SHORT);
+}
+
+static void
+test_a_chunk_list_with_a_where_of_children_is_corrupt(void **state)
+{
+	lie_about_list(state, LARGE_CHUNK, MAKER_SHAPE);
+}
+
+static void
+test_an_index_of_chunks_with_a_where_too_short_is_corrupt(void **state)
+{
+	lie_about_list(state, FINE_CHUNK, MAKER_SHORT);
+}
+
+static void
+test_a_missing_pack_is_an_error_and_not_an_absent_file(void **state)
+{
+	struct fixture *f = *state;
+	struct maker_entry kids[] = { file("a", "1", 1) };
+	struct maker_entry root = dir("", kids, 1);
+	struct version_node node, child;
+	char command[128];
+	bool found = true;
+
+	open_tree(f, &root, 0, 0);
+	(void)snprintf(command, sizeof(command), "rm -r %s/packs", f->repo);
+	assert_int_equal(system(command), 0);
+	version_root(f->v, &node);
+	FAILS(DM_NOTFOUND, "",
+	    version_lookup(f->v, &node, "a", 1, &child, &found, NULL, &err));
+	FAILS(DM_NOTFOUND, "",
+	    version_children(f->v, &node, &(uint64_t){ 0 }, NULL, &err));
+	FAILS(DM_NOTFOUND, "",
+	    version_open_subtree(&f->v, dm_steal(&f->v), "a", &err));
 }
 
 /* ---- depth, sharing ---- */
@@ -899,6 +977,10 @@ main(void)
 		TEST(index_with_a_wrong_first_name_is_corrupt),
 		TEST(pages_with_overlapping_names_are_corrupt),
 		TEST(a_file_of_another_size_than_its_chunks_is_corrupt),
+		TEST(a_chunk_list_with_a_where_too_short_is_corrupt),
+		TEST(a_chunk_list_with_a_where_of_children_is_corrupt),
+		TEST(an_index_of_chunks_with_a_where_too_short_is_corrupt),
+		TEST(a_missing_pack_is_an_error_and_not_an_absent_file),
 		TEST(directories_nest_128_deep_and_no_deeper),
 		TEST(a_tree_that_repeats_itself_has_a_number_for_each_path),
 		TEST(a_table_of_no_size_still_finds_everything),
