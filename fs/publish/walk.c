@@ -346,7 +346,8 @@ visit_dir(struct walker *wk, int fd, const char *name, struct dm_err *err)
 {
 	int below;
 
-	if (wk->depth == DM_DEPTH_MAX)
+	/* the root is one of the directories above an entry */
+	if (wk->depth + 1 == DM_DEPTH_MAX)
 		return refuse(wk, err, "lies too deep: use --exclude");
 	below =
 	    openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -271,23 +271,37 @@ socket.socket(socket.AF_UNIX).bind("d/socket")'
 	[ -z "$(datamount ls r@void)" ]
 }
 
-@test "paths that are too deep or too long are refused by name" {
+@test "paths as deep and long as may be come back, others are refused" {
+	python3 - <<-'END'
+		import os
+		def nest(top, name, n):
+		    os.mkdir(top)
+		    os.chdir(top)
+		    for i in range(n):
+		        os.mkdir(name)
+		        os.chdir(name)
+		start = os.getcwd()
+		nest('deep', 'q', 127)
+		os.symlink('../' * 127 + 'x', 'up')
+		os.chdir(start)
+		nest('deeper', 'q', 128)
+		os.chdir(start)
+		nest('long', 'n' * 255, 15)
+		open('m' * 255, 'w')
+		os.chdir(start)
+		nest('longer', 'n' * 255, 15)
+		os.mkdir('m')
+		os.chdir('m')
+		open('x' * 254, 'w')
+	END
 	datamount init r
-	python3 - <<-'END'
-		import os
-		os.mkdir('d'); os.chdir('d')
-		for i in range(130):
-		    os.mkdir('q'); os.chdir('q')
-		open('x', 'w')
-	END
-	fails 1 'q/q/q lies too deep' datamount commit d r -m x
-	python3 - <<-'END'
-		import os
-		os.mkdir('e'); os.chdir('e')
-		for i in range(20):
-		    os.mkdir('n' * 250); os.chdir('n' * 250)
-	END
-	fails 1 'longer than 4095 bytes' datamount commit e r -m x
+	datamount commit deep r@deep -m x
+	same r@deep deep
+	datamount commit long r@long -m x
+	datamount verify r@long
+	fails 1 'q/q/q lies too deep.*--exclude' datamount commit deeper r -m x
+	fails 1 'longer than 4095 bytes.*--exclude' \
+		datamount commit longer r -m x
 }
 
 @test "a file of 100 MB comes back" {
