@@ -602,7 +602,7 @@ test_a_wait_ends_at_its_own_deadline(void **state)
 	uint64_t began = dm_now_ms();
 
 	make_pack(f, &p);
-	OK(httpd_rule(f->httpd, "/packs/* 1 barrier=b", &err));
+	OK(httpd_rule(f->httpd, "/packs/* * barrier=b", &err));
 	cache_wait_init(&soon.wait, note_wake, dm_deadline_ms(300));
 	cache_wait_init(&late.wait, note_wake, dm_deadline_ms(9000));
 	assert_int_equal(read_part(f, f->cache, &p, 1, 5, 10, &soon.wait),
