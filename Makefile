@@ -165,7 +165,7 @@ fuzz: $(FUZZ) ## FUZZ_SECONDS of each fuzzer, from tests/fuzz/corpus
 		-verbosity=0 $$c $$s || exit 1; done
 
 demo: ## install what is needed, build, and show the main job
-	@scripts/install-deps build
+	@scripts/install-deps demo
 	@$(MAKE) --no-print-directory all
 	@scripts/demo $(CURDIR)/$B/datamount
 
