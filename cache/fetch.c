@@ -395,8 +395,8 @@ join_locked(struct fetch *f, struct flight *fl, struct cache_wait *w)
 	if (fl->queued != NULL && fl->queued->deadline_ms < w->deadline_ms)
 		fl->queued->deadline_ms = w->deadline_ms;
 	promote_locked(f, fl->queued);
-	if (w->deadline_ms < f->sweep_at) {
-		f->sweep_at = w->deadline_ms;
+	if (w->deadline_ms + FLIGHT_GRACE_MS < f->sweep_at) {
+		f->sweep_at = w->deadline_ms + FLIGHT_GRACE_MS;
 		pthread_cond_signal(&f->sooner);
 	}
 }

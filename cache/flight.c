@@ -132,9 +132,11 @@ flight_expire(struct flights *t, struct flight *fl, uint64_t *next,
 	char hex[DIGEST_HEX + 1], text[DM_ERR_TEXT];
 
 	for (struct cache_wait **p = &fl->waits, *w; (w = *p) != NULL;) {
-		if (w->deadline_ms > now) {
-			if (w->deadline_ms < *next)
-				*next = w->deadline_ms;
+		uint64_t end = w->deadline_ms + FLIGHT_GRACE_MS;
+
+		if (end > now) {
+			if (end < *next)
+				*next = end;
 			p = &w->next;
 			continue;
 		}

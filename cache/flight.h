@@ -49,7 +49,12 @@ struct flight {
 	bool said; /* the log has it */
 };
 
-enum { FLIGHT_BUCKETS = 4096 };
+enum {
+	FLIGHT_BUCKETS = 4096,
+	/* Waits are given up so much behind their deadline: the transfer, which
+	 * has the same one, can then still say what was wrong. */
+	FLIGHT_GRACE_MS = 25,
+};
 
 /* Every flight that somebody may join, by blob and piece. */
 struct flights {

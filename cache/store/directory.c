@@ -82,7 +82,7 @@ directory_plain_size(const struct directory *d)
 size_t
 directory_memory(const struct directory *d)
 {
-	return sizeof(*d) + (d->data != NULL ? d->size : 0);
+	return sizeof(*d) + (d->data != NULL ? d->size : DIRECTORY_WHOLE);
 }
 
 /* Take over data as the directory of key, if it is. */

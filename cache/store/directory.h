@@ -41,7 +41,8 @@ void directory_put(struct directory *d); /* NULL is fine */
 uint32_t directory_count(const struct directory *d);
 uint64_t directory_plain_size(const struct directory *d);
 
-/* Bytes of memory that it takes. */
+/* Bytes of memory that it counts for: a descriptor for as many as a directory
+ * that is kept whole, so that one bound holds for both. */
 size_t directory_memory(const struct directory *d);
 
 /* Records first to first + n - 1, which exist.  False: its file has changed;
