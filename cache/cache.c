@@ -589,12 +589,11 @@ get_whole(struct origin *o, const char *path, enum origin_fresh fresh,
 }
 
 static int
-fetch_whole(struct cache *c, struct origin *o, const char *path,
-    const struct digest *id, struct dm_buf *out, struct dm_err *err)
+fetch_whole(struct origin *o, const char *path, const struct digest *id,
+    uint64_t deadline_ms, struct dm_buf *out, struct dm_err *err)
 {
 	static const enum origin_fresh tries[] = { ORIGIN_CACHED,
 		ORIGIN_REVALIDATE, ORIGIN_UNIQUE };
-	uint64_t deadline_ms = dm_deadline_ms(c->timeout_ms);
 	int rc = -1;
 
 	for (size_t i = 0; rc < 0 && i < sizeof(tries) / sizeof(tries[0]);
@@ -609,7 +608,8 @@ fetch_whole(struct cache *c, struct origin *o, const char *path,
 
 int
 cache_file(struct cache *c, struct origin *o, const char *path,
-    const struct digest *id, struct dm_buf *out, struct dm_err *err)
+    const struct digest *id, uint64_t timeout_ms, struct dm_buf *out,
+    struct dm_err *err)
 {
 	size_t before = out->size;
 	struct blob *b;
@@ -621,7 +621,8 @@ cache_file(struct cache *c, struct origin *o, const char *path,
 	if (b == NULL) {
 		rc = dm_fail(err, DM_NOMEM, "cache");
 	} else if (!blob_whole_read(b, out)) {
-		rc = fetch_whole(c, o, path, id, out, err);
+		rc = fetch_whole(o, path, id, dm_deadline_ms(timeout_ms), out,
+		    err);
 		if (rc == 0)
 			blob_whole_write(b, out->data + before,
 			    out->size - before);

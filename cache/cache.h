@@ -104,9 +104,10 @@ int cache_object(struct cache *c, struct origin *o,
     struct dm_err *err) DM_MUST_CHECK;
 
 /* Append the file path of origin o, whose SHA-256 is id (a commit), at most
- * out->max bytes, from the cache or the origin.  Blocks. */
+ * out->max bytes, from the cache or, within timeout_ms (0: whenever), from the
+ * origin.  Blocks. */
 int cache_file(struct cache *c, struct origin *o, const char *path,
-    const struct digest *id, struct dm_buf *out,
+    const struct digest *id, uint64_t timeout_ms, struct dm_buf *out,
     struct dm_err *err) DM_MUST_CHECK;
 
 /* Bytes of the object that the cache probably has (its claim: nothing is

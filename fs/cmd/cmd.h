@@ -94,6 +94,11 @@ void session_close(struct session *s);
 /* The same, for what is not given on the command line. */
 int session_open_in(struct session *s, const char *cache_dir,
     uint64_t timeout_ms, const char *repo, struct dm_err *err) DM_MUST_CHECK;
+
+/* The timeout of what a command does before its real work, in ms: names, refs,
+ * commits, whether a version can be mounted.  At most 10 s. */
+uint64_t session_brief_ms(uint64_t timeout_ms);
+
 enum { CMD_TIMEOUT_S = 300 };
 #define CMD_SESSION_OPTIONS                                              \
 	{ "cache", 0, "DIR", "keep fetched bytes in DIR" },              \

@@ -112,7 +112,8 @@ load(struct move *m, const char *ref, struct dm_err *err)
 	struct session s;
 	int rc;
 
-	if (session_open_in(&s, m->next.spec.cache_dir, m->next.spec.timeout_ms,
+	if (session_open_in(&s, m->next.spec.cache_dir,
+		session_brief_ms(m->next.spec.timeout_ms),
 		m->next.spec.pin.repository[0], err) < 0)
 		return -1;
 	rc = resolve(m, ref, &s, err);

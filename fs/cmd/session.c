@@ -5,6 +5,16 @@
 #include "fs/cmd/cmd.h"
 #include "fs/source/source.h"
 
+/* A command that cannot begin should say so soon, however long the reads of a
+ * mount may wait. */
+uint64_t
+session_brief_ms(uint64_t timeout_ms)
+{
+	enum { BRIEF_MS = 10000 };
+
+	return timeout_ms == 0 || timeout_ms > BRIEF_MS ? BRIEF_MS : timeout_ms;
+}
+
 int
 session_open_in(struct session *s, const char *cache_dir, uint64_t timeout_ms,
     const char *repo, struct dm_err *err)
@@ -16,7 +26,8 @@ session_open_in(struct session *s, const char *cache_dir, uint64_t timeout_ms,
 	*s = (struct session){ 0 };
 	if (net_open(&s->net, &net, err) < 0 ||
 	    cache_open(&s->cache, &opt, err) < 0 ||
-	    repo_open(&s->repo, s->net, s->cache, repo, timeout_ms, err) < 0) {
+	    repo_open(&s->repo, s->net, s->cache, repo,
+		session_brief_ms(timeout_ms), err) < 0) {
 		session_close(s);
 		return -1;
 	}

@@ -369,7 +369,8 @@ repo_commit(struct repo *r, const struct digest *id, struct dm_buf *text,
 
 	digest_hex(id, hex);
 	(void)snprintf(path, sizeof(path), "commits/%.2s/%s", hex, hex);
-	if (cache_file(r->cache, r->origin, path, id, text, err) < 0) {
+	if (cache_file(r->cache, r->origin, path, id, r->timeout_ms, text,
+		err) < 0) {
 		/* If there is no repository at all, that is the cause. */
 		if ((err->code == DM_NOTFOUND || err->code == DM_CORRUPT) &&
 		    repo_identify(r, &other) < 0 && other.code != DM_OFFLINE) {

@@ -42,8 +42,8 @@ struct repo {
 	struct cache *cache;   /* borrowed */
 	struct origin *origin; /* owned */
 	uint8_t id[REPO_ID_SIZE];
-	bool id_known; /* the datamount file was read */
-	uint64_t timeout_ms;
+	bool id_known;       /* the datamount file was read */
+	uint64_t timeout_ms; /* of finding a name, a ref, a commit */
 };
 
 /* Open without I/O.  net and cache are borrowed and outlive it.  The caller

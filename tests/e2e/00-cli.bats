@@ -147,6 +147,12 @@ nothing_done () {
 	nothing_done
 }
 
+@test "a command that cannot begin gives up within seconds, not minutes" {
+	SECONDS=0
+	fails 1 'refused' datamount ls "http://127.0.0.1:$(free_port)/pets"
+	[ "$SECONDS" -lt 20 ]
+}
+
 @test "a name that does not resolve is said" {
 	fails 1 'no\.such\.host\.invalid' datamount --timeout 1 \
 		http://no.such.host.invalid/pets data

@@ -767,22 +767,22 @@ test_a_file_is_fetched_once_and_healed(void **state)
 	(void)snprintf(path, sizeof(path), "%s/c", f->repo);
 	OK(dm_file_replace(AT_FDCWD, path, "the commit\n", 11, 0600, &err));
 	for (int i = 0; i < 2; i++)
-		OK(cache_file(f->cache, f->origin, "c", &id, &out, &err));
+		OK(cache_file(f->cache, f->origin, "c", &id, 5000, &out, &err));
 	assert_int_equal(out.size, 22);
 	assert_int_equal(httpd_count(f->httpd, "/c"), 1);
 	(void)snprintf(path, sizeof(path), "%s/blobs/%.2s/%s", f->dir, hex,
 	    hex);
 	flip(path, 3);
-	OK(cache_file(f->cache, f->origin, "c", &id, &out, &err));
+	OK(cache_file(f->cache, f->origin, "c", &id, 5000, &out, &err));
 	assert_string_equal(out.data, "the commit\nthe commit\nthe commit\n");
 	assert_int_equal(httpd_count(f->httpd, "/c"), 2);
 	OK(httpd_rule(f->httpd, "/c * flip=1", &err));
 	assert_int_equal(unlink(path), 0);
 	FAILS(DM_CORRUPT, "does not match",
-	    cache_file(f->cache, f->origin, "c", &id, &out, &err));
+	    cache_file(f->cache, f->origin, "c", &id, 5000, &out, &err));
 	id = id_of(1);
 	FAILS(DM_NOTFOUND, "",
-	    cache_file(f->cache, f->origin, "d", &id, &out, &err));
+	    cache_file(f->cache, f->origin, "d", &id, 5000, &out, &err));
 }
 
 static void
