@@ -202,6 +202,31 @@ show(void *arg, const char *dir, struct dm_err *err)
 	return 0;
 }
 
+static int
+show_dead(void *arg, const char *dir, struct dm_err *err)
+{
+	struct report *r = arg;
+
+	(void)err;
+	r->wrong++;
+	if (r->json)
+		(void)json_array_append_new(r->all,
+		    json_pack("{s:o,s:s,s:b}", "dir", json_string(dir), "state",
+			"dead", "as_pinned", 0));
+	else
+		printf("%s\n  state    dead: `datamount umount %s` cleans up\n",
+		    dir, dir);
+	return 0;
+}
+
+static int
+show_all(struct report *r, struct dm_err *err)
+{
+	if (mount_each(show, r, err) < 0)
+		return -1;
+	return mount_each_dead(show_dead, r, err);
+}
+
 /* The user named a directory: nothing there is a failure. */
 static int
 show_one(struct report *r, const char *dir, struct dm_err *err)
@@ -250,8 +275,7 @@ run_status(int argc, char **argv, struct dm_err *err)
 	}
 	r.json = cmd_flag(&a, "json");
 	r.check = cmd_flag(&a, "check");
-	rc = a.n > 0 ? show_one(&r, a.operands[0], err) :
-		       mount_each(show, &r, err);
+	rc = a.n > 0 ? show_one(&r, a.operands[0], err) : show_all(&r, err);
 	if (rc == 0)
 		print_all(&r);
 	json_decref(r.all);

@@ -35,18 +35,24 @@ is_ours(const struct mount_entry *e)
 	return strcmp(e->type, MOUNT_TABLE_TYPE) == 0;
 }
 
+static bool
+is_dead(const char *dir)
+{
+	struct stat st;
+
+	return stat(dir, &st) < 0 && errno == ENOTCONN;
+}
+
 /* Something is mounted at dir: take it off if it is ours and dead. */
 static int
 replace_stale(const char *dir, const struct mount_entry *e, struct dm_err *err)
 {
-	struct stat st;
-
 	if (!is_ours(e))
 		return dm_fail(err, DM_INVALID,
 		    "%s: a file system (%s) is mounted there: choose another "
 		    "directory, or unmount it",
 		    dir, e->type);
-	if (stat(dir, &st) == 0 || errno != ENOTCONN)
+	if (!is_dead(dir))
 		return dm_fail(err, DM_INVALID,
 		    "%s: a version is mounted there: `datamount umount` it "
 		    "first, or `datamount update` it",
@@ -307,6 +313,23 @@ by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Call each in order, unless rc says that collecting failed; free them. */
+static int
+call_each(struct dirs *d, int rc,
+    int (*each)(void *arg, const char *dir, struct dm_err *err), void *arg,
+    struct dm_err *err)
+{
+	if (d->n > 0)
+		qsort(d->dir, d->n, sizeof(*d->dir), by_name);
+	for (size_t i = 0; i < d->n; i++) {
+		if (rc == 0)
+			rc = each(arg, d->dir[i], err);
+		free(d->dir[i]);
+	}
+	free(d->dir);
+	return rc;
+}
+
 int
 mount_each(int (*each)(void *arg, const char *dir, struct dm_err *err),
     void *arg, struct dm_err *err)
@@ -314,15 +337,23 @@ mount_each(int (*each)(void *arg, const char *dir, struct dm_err *err),
 	struct dirs d = { 0 };
 	int rc = control_each(collect, &d, err);
 
-	if (d.n > 0)
-		qsort(d.dir, d.n, sizeof(*d.dir), by_name);
-	for (size_t i = 0; i < d.n; i++) {
-		if (rc == 0)
-			rc = each(arg, d.dir[i], err);
-		free(d.dir[i]);
-	}
-	free(d.dir);
-	return rc;
+	return call_each(&d, rc, each, arg, err);
+}
+
+static int
+collect_dead(void *arg, const char *dir, struct dm_err *err)
+{
+	return is_dead(dir) ? collect(arg, dir, err) : 0;
+}
+
+int
+mount_each_dead(int (*each)(void *arg, const char *dir, struct dm_err *err),
+    void *arg, struct dm_err *err)
+{
+	struct dirs d = { 0 };
+	int rc = mount_table_each(collect_dead, &d, err);
+
+	return call_each(&d, rc, each, arg, err);
 }
 
 /* No daemon of ours answers for dir: it is dead, or another user's. */
@@ -330,7 +361,6 @@ static int
 unmount_without_daemon(const char *dir, bool lazy, struct dm_err *err)
 {
 	struct mount_entry e;
-	struct stat st;
 	bool found;
 
 	if (mount_table_at(dir, &e, &found, err) < 0)
@@ -338,9 +368,7 @@ unmount_without_daemon(const char *dir, bool lazy, struct dm_err *err)
 	if (!found || !is_ours(&e))
 		return dm_fail(err, DM_NOTFOUND,
 		    "nothing of datamount is mounted at %s", dir);
-	if (stat(dir, &st) < 0 && errno == ENOTCONN)
-		lazy = true;
-	return unmount_dir(dir, lazy, err);
+	return unmount_dir(dir, lazy || is_dead(dir), err);
 }
 
 int

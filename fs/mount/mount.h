@@ -64,6 +64,10 @@ int mount_status(const char *dir, struct dm_buf *json, bool *found,
 int mount_each(int (*each)(void *arg, const char *dir, struct dm_err *err),
     void *arg, struct dm_err *err) DM_MUST_CHECK;
 
+/* The same for mounts whose daemon is dead, whoever's it was. */
+int mount_each_dead(int (*each)(void *arg, const char *dir, struct dm_err *err),
+    void *arg, struct dm_err *err) DM_MUST_CHECK;
+
 /*
  * Unmount and wait until the daemon has gone, 5 s at most.  Busy is DM_STALE,
  * whose text names the processes that use it; with lazy they keep the old

@@ -192,6 +192,27 @@ mount_table_above(const char *path, struct mount_entry *out, bool *found,
 	return search(path, false, out, found, err);
 }
 
+int
+mount_table_each(int (*each)(void *arg, const char *dir, struct dm_err *err),
+    void *arg, struct dm_err *err)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf b = DM_BUF(MOUNT_TABLE_MAX);
+	struct mount_entry e;
+	const char *text;
+	size_t size;
+	bool there;
+	int rc = 0;
+
+	if (dm_file_read(AT_FDCWD, "/proc/self/mountinfo", &b, &there, err) < 0)
+		return -1;
+	text = b.data;
+	size = b.size;
+	while (rc == 0 && mount_table_next(&e, &text, &size))
+		if (strcmp(e.type, MOUNT_TABLE_TYPE) == 0)
+			rc = each(arg, e.dir, err);
+	return rc;
+}
+
 /* Resolve the directory above the last component, and put that behind it. */
 static int
 resolve_above(const char *dir, char out[PATH_MAX], struct dm_err *err)

@@ -32,6 +32,11 @@ int mount_table_at(const char *dir, struct mount_entry *out, bool *found,
 int mount_table_above(const char *path, struct mount_entry *out, bool *found,
     struct dm_err *err) DM_MUST_CHECK;
 
+/* Call each for the mount points of ours, in no order, dead or alive. */
+int mount_table_each(int (*each)(void *arg, const char *dir,
+			 struct dm_err *err),
+    void *arg, struct dm_err *err) DM_MUST_CHECK;
+
 /* Is path dir, or below it? */
 bool mount_table_below(const char *path, const char *dir);
 

@@ -137,6 +137,9 @@ errno () {
 	kill -KILL "$daemon" "$worker"
 	eventually errno 'Transport endpoint' ls data
 	fails 1 'is dead' datamount status data
+	run datamount status --check
+	[ "$status" -eq 1 ]
+	[[ $output == *"$T/data"*dead* ]]
 	datamount data
 	cmp data/a.csv src/a.csv
 	[ "$(grep -c " $T/data " /proc/self/mounts)" = 1 ]

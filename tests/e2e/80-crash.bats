@@ -62,7 +62,7 @@ kill_under_readers () {
 @test "a request that waits when the worker is killed is answered by the next" {
 	httpd_start repo
 	datamount "$URL/@main" data --timeout 60
-	httpd_rule '/packs/* * stall=0'
+	httpd_rule '/packs/* * barrier=gate'
 	dd if=data/file20 of=copy iflag=direct bs=1M 2>log 3>&- 4>&- &
 	local pid=$! worker
 	DM_PIDS="$DM_PIDS $pid"
@@ -71,7 +71,7 @@ kill_under_readers () {
 		'[ "$(status_of data cache | grep -c "waiting.: 1,")" = 1 ]'
 	kill -KILL "$worker"
 	eventually eval '[ "$(status_of data worker)" != "$worker" ]'
-	httpd_ctl clear
+	httpd_ctl release gate
 	wait "$pid"
 	cmp copy src/file20
 }
