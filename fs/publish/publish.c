@@ -94,6 +94,15 @@ note_stat(struct publisher *p, const struct work *w, const struct digest *id)
 		drop_stats(p, &e);
 }
 
+static void
+rest_stats(struct publisher *p)
+{
+	struct dm_err e = { 0 };
+
+	if (p->stats != NULL && stat_cache_rest(p->stats, &e) < 0)
+		drop_stats(p, &e);
+}
+
 static int
 add_entry(struct publisher *p, const struct work *w, const struct digest *id,
     const struct place *at, struct dm_err *err)
@@ -228,11 +237,15 @@ known(void *arg, const char *path, const struct stat *st, struct digest *id,
 		drop_stats(p, &e);
 		*found = false;
 	}
-	if (!*found)
-		return 0;
-	return packer_find(p->packer, id,
-	    st->st_size > DM_SMALL_FILE_MAX ? OBJECT_CHUNKS : OBJECT_DATA, at,
-	    found, err);
+	if (*found &&
+	    packer_find(p->packer, id,
+		st->st_size > DM_SMALL_FILE_MAX ? OBJECT_CHUNKS : OBJECT_DATA,
+		at, found, err) < 0)
+		return -1;
+	/* a large file may take long to read */
+	if (!*found && st->st_size > DM_SMALL_FILE_MAX)
+		rest_stats(p);
+	return 0;
 }
 
 static void
@@ -479,6 +492,7 @@ static int
 move_branch(struct publisher *p, const struct commit *c,
     struct publish_result *out, struct dm_err *err)
 {
+	rest_stats(p);
 	if (object_index_rest(p->index, err) < 0 ||
 	    folder_lock(p->folder, err) < 0 || check_branch(p, err) < 0)
 		return -1;

@@ -140,6 +140,23 @@ bind_path(struct stat_cache *sc, enum query which, const char *path)
 	return q;
 }
 
+/* The number of the root; writing, which may have to wait, only if it is new.
+ */
+static int
+find_root(struct stat_cache *sc, const char *root, struct dm_err *err)
+{
+	struct dm_err none = { 0 };
+
+	for (enum query w = Q_ROOT_ADD; w <= Q_ROOT; w++)
+		sqlite3_bind_blob(sc->query[w], 1, root, (int)strlen(root),
+		    SQLITE_TRANSIENT);
+	if (number(sc, Q_ROOT, &sc->root, &none) == 0)
+		return 0;
+	if (run(sc, Q_ROOT_ADD, err) < 0)
+		return -1;
+	return number(sc, Q_ROOT, &sc->root, err);
+}
+
 static int
 open_db(struct stat_cache *sc, const char *path, const char *root,
     struct dm_err *err)
@@ -157,12 +174,7 @@ open_db(struct stat_cache *sc, const char *path, const char *root,
 		if (sqlite3_prepare_v2(sc->db, query_sql[i], -1, &sc->query[i],
 			NULL) != SQLITE_OK)
 			return db_fail(sc, query_sql[i], err);
-	for (enum query w = Q_ROOT_ADD; w <= Q_ROOT; w++)
-		sqlite3_bind_blob(sc->query[w], 1, root, (int)strlen(root),
-		    SQLITE_TRANSIENT);
-	if (run(sc, Q_ROOT_ADD, err) < 0)
-		return -1;
-	return number(sc, Q_ROOT, &sc->root, err);
+	return find_root(sc, root, err);
 }
 
 int
@@ -252,6 +264,12 @@ stat_cache_find(struct stat_cache *sc, const char *path, const struct stat *st,
 		rc = db_fail(sc, "find", err);
 	sqlite3_reset(q);
 	return rc < 0 ? -1 : end_reads(sc, READS, err);
+}
+
+int
+stat_cache_rest(struct stat_cache *sc, struct dm_err *err)
+{
+	return end_reads(sc, 0, err);
 }
 
 /* Write the gathered notes. */

@@ -39,6 +39,10 @@ int stat_cache_find(struct stat_cache *sc, const char *path,
     const struct stat *st, struct digest *id, bool *found,
     struct dm_err *err) DM_MUST_CHECK;
 
+/* Let go of the file's lock, which finds keep for a while: to be called
+ * before a wait that has no end in sight. */
+int stat_cache_rest(struct stat_cache *sc, struct dm_err *err) DM_MUST_CHECK;
+
 /* A file was read.  at_ns: the wall clock no later than the look at st. */
 int stat_cache_note(struct stat_cache *sc, const char *path,
     const struct stat *st, int64_t at_ns, const struct digest *id,
