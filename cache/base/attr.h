@@ -27,5 +27,7 @@
 #define DM_EXCLUDES(mu) DM_TSA(locks_excluded(mu))
 #define DM_ACQUIRES(mu) DM_TSA(acquire_capability(mu))
 #define DM_RELEASES(mu) DM_TSA(release_capability(mu))
+/* For the functions that are the lock. */
+#define DM_IS_LOCK DM_TSA(no_thread_safety_analysis)
 
 #endif

@@ -27,7 +27,7 @@ dm_mutex_destroy(struct dm_mutex *mu)
 }
 
 void
-dm_lock(struct dm_mutex *mu)
+dm_lock(struct dm_mutex *mu) DM_IS_LOCK
 {
 	if (held >> mu->rank != 0) {
 		(void)fprintf(stderr,
@@ -42,7 +42,7 @@ dm_lock(struct dm_mutex *mu)
 }
 
 void
-dm_unlock(struct dm_mutex *mu)
+dm_unlock(struct dm_mutex *mu) DM_IS_LOCK
 {
 	held &= ~(1U << mu->rank);
 	if (pthread_mutex_unlock(&mu->mutex) != 0)
