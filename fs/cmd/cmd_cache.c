@@ -8,20 +8,17 @@
 #include "cache/base/err.h"
 #include "cache/cache.h"
 #include "fs/cmd/commands.h"
+#include "fs/cmd/config.h"
 
 /* The directory that --cache names, or the usual one. */
 static int
 cache_place(const struct cmd_args *a, char dir[PATH_MAX], struct dm_err *err)
 {
-	const char *given = cmd_value(a, "cache");
-	const char *why = NULL;
+	struct config_options o;
 
-	if (given == NULL)
-		return cache_dir_default(dir, PATH_MAX, &why, err);
-	if (given[0] == '\0' ||
-	    snprintf(dir, PATH_MAX, "%s", given) >= PATH_MAX)
-		return cmd_usage(err, "%s: --cache DIR: no such path",
-		    a->cmd->name);
+	if (config_options(&o, a, NULL, err) < 0)
+		return -1;
+	memcpy(dir, o.cache_dir, PATH_MAX);
 	return 0;
 }
 

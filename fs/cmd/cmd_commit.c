@@ -9,6 +9,7 @@
 #include "cache/base/err.h"
 #include "cache/base/io.h"
 #include "fs/cmd/commands.h"
+#include "fs/cmd/config.h"
 #include "fs/cmd/date.h"
 #include "fs/format/limits.h"
 #include "fs/publish/publish.h"
@@ -142,12 +143,14 @@ commit(const struct cmd_args *a, const struct publish_target *to,
 static int
 run_commit(int argc, char **argv, struct dm_err *err)
 {
+	DM_AUTO(dm_freep) char *repo = NULL;
 	struct publish_target to;
 	struct cmd_args a;
 	int rc;
 
 	if (cmd_parse(&a, &cmd_commit, argc, argv, 2, 2, err) < 0 ||
-	    publish_target_parse(&to, a.operands[1], err) < 0)
+	    config_expand(&repo, a.operands[1], err) < 0 ||
+	    publish_target_parse(&to, repo, err) < 0)
 		return -1;
 	rc = commit(&a, &to, err);
 	publish_target_release(&to);

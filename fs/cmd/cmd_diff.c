@@ -14,6 +14,7 @@
 #include "cache/base/digest.h"
 #include "cache/base/err.h"
 #include "fs/cmd/commands.h"
+#include "fs/cmd/config.h"
 #include "fs/cmd/look.h"
 #include "fs/cmd/pin.h"
 #include "fs/format/tree_layout.h"
@@ -336,7 +337,7 @@ diff_with(struct session *sa, struct look *a, const struct cmd_args *args,
 	int rc;
 
 	if (names_repository(args->operands[1])) {
-		if (source_name_parse(&name, args->operands[1], err) < 0 ||
+		if (config_name_parse(&name, args->operands[1], err) < 0 ||
 		    session_open(&other, args, name.repo, err) < 0)
 			return -1;
 		sb = &other;
@@ -364,7 +365,7 @@ run_diff(int argc, char **argv, struct dm_err *err)
 	if (cmd_parse(&args, &cmd_diff, argc, argv, 2, 2, err) < 0)
 		return -1;
 	if (names_repository(args.operands[0])) {
-		if (source_name_parse(&name, args.operands[0], err) < 0)
+		if (config_name_parse(&name, args.operands[0], err) < 0)
 			return -1;
 	} else {
 		if (repo_of_source(name.repo, err) < 0)

@@ -11,6 +11,7 @@
 #include "cache/base/digest.h"
 #include "cache/base/err.h"
 #include "fs/cmd/commands.h"
+#include "fs/cmd/config.h"
 #include "fs/cmd/look.h"
 
 /* A commit that was seen; its text is fetched once. */
@@ -194,7 +195,7 @@ run_log(int argc, char **argv, struct dm_err *err)
 	int rc;
 
 	if (cmd_parse(&a, &cmd_log, argc, argv, 1, 1, err) < 0 ||
-	    source_name_parse(&name, a.operands[0], err) < 0 ||
+	    config_name_parse(&name, a.operands[0], err) < 0 ||
 	    session_open(&s, &a, name.repo, err) < 0)
 		return -1;
 	rc = log_of(s.repo, &a, name.ref, err);

@@ -15,6 +15,7 @@
 
 #include "cache/base/err.h"
 #include "fs/cmd/commands.h"
+#include "fs/cmd/config.h"
 #include "fs/cmd/mounting.h"
 #include "fs/cmd/pin.h"
 #include "fs/source/git.h"
@@ -120,6 +121,8 @@ resolve_name(struct plan *p, const struct source_name *name, struct session *s,
 	make_pin(&p->m.spec.pin, name, &now, s->repo);
 	if (p->pinned)
 		memcpy(p->m.spec.pin.repo_id, p->old.repo_id, REPO_ID_SIZE);
+	if (config_mirrors(&p->m.spec.pin, err) < 0)
+		return -1;
 	return mounting_load(&p->m, s, p->pinned, err);
 }
 
@@ -130,10 +133,12 @@ load_name(struct plan *p, const char *text, struct dm_err *err)
 	struct session s;
 	int rc;
 
-	if (source_name_parse(&name, text, err) < 0)
+	if (config_name_parse(&name, text, err) < 0)
 		return -1;
 	if (p->place.source[0] != '\0' &&
 	    pin_read(p->place.source, &p->old, &p->pinned, err) < 0)
+		return -1;
+	if (mounting_options(&p->m, &p->args, name.repo, err) < 0)
 		return -1;
 	if (session_open(&s, &p->args, name.repo, err) < 0)
 		return -1;
@@ -161,7 +166,8 @@ load_pin(struct plan *p, struct dm_err *err)
 		    "REPO[@REF] %s` makes it",
 		    p->place.source, p->shown);
 	*pin = p->old;
-	if (pin_absolute(p->place.source, pin, err) < 0)
+	if (pin_absolute(p->place.source, pin, err) < 0 ||
+	    mounting_options(&p->m, &p->args, pin->repository[0], err) < 0)
 		return -1;
 	if (mounting_fetch(&p->m, true, err) < 0)
 		return dm_wrap(err, "%s", source_name(p));
@@ -333,8 +339,7 @@ prepare(struct plan *p, int argc, char **argv, struct dm_err *err)
 	uint64_t fd;
 
 	if (cmd_parse(&p->args, &cmd_mount, argc, argv, 1, 2, err) < 0 ||
-	    cmd_number(a, "notify-fd", false, UINT64_MAX, &fd, err) < 0 ||
-	    mounting_options(&p->m, a, err) < 0)
+	    cmd_number(a, "notify-fd", false, UINT64_MAX, &fd, err) < 0)
 		return -1;
 	if (cmd_flag(a, "no-source") && cmd_value(a, "source") != NULL)
 		return cmd_usage(err, "mount: --source or --no-source?");

@@ -52,13 +52,16 @@ begin_next(struct move *m, struct dm_err *err)
 {
 	struct mount_spec *spec = &m->next.spec;
 
+	struct source_file pin = m->pin;
+
+	if (pin_absolute(m->place.source, &pin, err) < 0)
+		return -1;
 	if (m->mounted)
 		*spec = m->old.spec;
-	else if (mounting_options(&m->next, &m->args, err) < 0)
+	else if (mounting_options(&m->next, &m->args, pin.repository[0], err) <
+	    0)
 		return -1;
-	spec->pin = m->pin;
-	if (pin_absolute(m->place.source, &spec->pin, err) < 0)
-		return -1;
+	spec->pin = pin;
 	if (!m->mounted) {
 		m->old.spec = *spec;
 		return 0;

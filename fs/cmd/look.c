@@ -7,6 +7,7 @@
 
 #include "cache/base/err.h"
 #include "cache/base/hex.h"
+#include "fs/cmd/config.h"
 #include "fs/format/text.h"
 
 enum { BATCH = 64 };
@@ -57,7 +58,7 @@ look_name_open(struct look_name *out, const struct cmd_args *a,
 
 	memset(out, 0, sizeof(*out));
 	if (look_symlinks(a, &all_symlinks, err) < 0 ||
-	    source_name_parse(&out->name, text, err) < 0 ||
+	    config_name_parse(&out->name, text, err) < 0 ||
 	    session_open(&out->session, a, out->name.repo, err) < 0)
 		return -1;
 	if (look_open(&out->look, out->session.repo, out->name.ref,

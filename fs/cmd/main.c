@@ -33,6 +33,7 @@ const struct cmd *const commands[] = {
 	&cmd_verify,
 	&cmd_cache,
 	&cmd_fsck,
+	&cmd_config,
 	&cmd_help,
 	&cmd_version,
 };

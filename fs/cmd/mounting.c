@@ -11,6 +11,7 @@
 #include "cache/base/err.h"
 #include "cache/cache.h"
 #include "cache/net/origin.h"
+#include "fs/cmd/config.h"
 #include "fs/cmd/pin.h"
 #include "fs/format/limits.h"
 #include "fs/source/source.h"
@@ -37,55 +38,27 @@ mounting_release(struct mounting *m)
 	dm_buf_release(&m->text);
 }
 
-static int
-set_cache_dir(struct mount_spec *spec, const char *given, bool quiet,
-    struct dm_err *err)
-{
-	char cwd[PATH_MAX] = "";
-	const char *why = NULL;
-
-	if (given == NULL) {
-		if (cache_dir_default(spec->cache_dir, sizeof(spec->cache_dir),
-			&why, err) < 0)
-			return -1;
-		if (why != NULL && !quiet)
-			(void)fprintf(stderr,
-			    "datamount: the cache is in %s: %s\n",
-			    spec->cache_dir, why);
-		return 0;
-	}
-	/* The daemon works in another directory. */
-	if (given[0] != '/' && getcwd(cwd, sizeof(cwd)) == NULL)
-		return dm_fail_errno(err, "find the working directory");
-	if (snprintf(spec->cache_dir, sizeof(spec->cache_dir), "%s%s%s", cwd,
-		cwd[0] != '\0' ? "/" : "",
-		given) >= (int)sizeof(spec->cache_dir))
-		return dm_fail(err, DM_INVALID, "%.100s...: path too long",
-		    given);
-	return 0;
-}
-
 int
-mounting_options(struct mounting *m, const struct cmd_args *a,
+mounting_options(struct mounting *m, const struct cmd_args *a, const char *repo,
     struct dm_err *err)
 {
 	struct mount_spec *spec = &m->spec;
-	const char *symlinks = cmd_value(a, "symlinks");
-	uint64_t seconds;
+	struct config_options o;
 
-	if (cmd_number(a, "timeout", false, CMD_TIMEOUT_S, &seconds, err) < 0 ||
-	    cmd_number(a, "memory", true, 0, &spec->memory, err) < 0)
+	if (config_options(&o, a, repo, err) < 0)
 		return -1;
-	if (symlinks != NULL && strcmp(symlinks, "all") != 0)
-		return cmd_usage(err, "%s: --symlinks is all, not %s",
-		    a->cmd->name, symlinks);
 	m->quiet = cmd_flag(a, "quiet");
-	spec->timeout_ms = seconds * 1000;
-	spec->all_symlinks = symlinks != NULL;
-	spec->allow_other = cmd_flag(a, "allow-other");
+	memcpy(spec->cache_dir, o.cache_dir, sizeof(spec->cache_dir));
+	spec->timeout_ms = o.timeout_ms;
+	spec->memory = o.memory;
+	spec->all_symlinks = o.all_symlinks;
+	spec->allow_other = o.allow_other;
 	spec->foreground = cmd_flag(a, "foreground");
 	spec->debug = cmd_flag(a, "debug");
-	return set_cache_dir(spec, cmd_value(a, "cache"), m->quiet, err);
+	if (o.cache_why != NULL && !m->quiet)
+		(void)fprintf(stderr, "datamount: the cache is in %s: %s\n",
+		    spec->cache_dir, o.cache_why);
+	return 0;
 }
 
 static void

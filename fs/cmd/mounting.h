@@ -24,15 +24,16 @@ struct mounting {
 void mounting_init(struct mounting *m);
 void mounting_release(struct mounting *m);
 
-/* The options of a mount, from the command line. */
+/* The options of a mount of repo, from the command line, the environment and
+ * the configuration. */
 int mounting_options(struct mounting *m, const struct cmd_args *a,
-    struct dm_err *err) DM_MUST_CHECK;
-#define CMD_MOUNT_OPTIONS                                                   \
-	{ "allow-other", 0, NULL, "let other users read the mount" },       \
-	    { "symlinks", 0, "all", "show symlinks that leave the mount" }, \
-	    { "memory", 0, "BYTES", "for bytes in flight at most (256M)" }, \
-	{                                                                   \
-		"foreground", 0, NULL, "stay, and log to standard error"    \
+    const char *repo, struct dm_err *err) DM_MUST_CHECK;
+#define CMD_MOUNT_OPTIONS                                                      \
+	{ "allow-other", 0, NULL, "let other users read the mount" },          \
+	    { "symlinks", 0, "all", "show symlinks that leave (or: inside)" }, \
+	    { "memory", 0, "BYTES", "for bytes in flight at most (256M)" },    \
+	{                                                                      \
+		"foreground", 0, NULL, "stay, and log to standard error"       \
 	}
 
 /*

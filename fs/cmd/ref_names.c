@@ -3,7 +3,9 @@
 #include <stdio.h>
 
 #include "cache/base/err.h"
+#include "cache/base/io.h"
 #include "fs/cmd/commands.h"
+#include "fs/cmd/config.h"
 #include "fs/publish/publish.h"
 
 static void
@@ -53,12 +55,14 @@ int
 ref_names_run(const struct cmd *cmd, bool tag, int argc, char **argv,
     struct dm_err *err)
 {
+	DM_AUTO(dm_freep) char *repo = NULL;
 	struct publish_target t;
 	struct cmd_args a;
 	int rc;
 
 	if (cmd_parse(&a, cmd, argc, argv, 1, 2, err) < 0 ||
-	    publish_target_parse(&t, a.operands[0], err) < 0)
+	    config_expand(&repo, a.operands[0], err) < 0 ||
+	    publish_target_parse(&t, repo, err) < 0)
 		return -1;
 	rc = act(&a, &t, tag, err);
 	publish_target_release(&t);

@@ -3,6 +3,7 @@
 #include "cache/cache.h"
 #include "cache/net/origin.h"
 #include "fs/cmd/cmd.h"
+#include "fs/cmd/config.h"
 #include "fs/source/source.h"
 
 /* A command that cannot begin should say so soon, however long the reads of a
@@ -15,19 +16,17 @@ session_brief_ms(uint64_t timeout_ms)
 	return timeout_ms == 0 || timeout_ms > BRIEF_MS ? BRIEF_MS : timeout_ms;
 }
 
-int
-session_open_in(struct session *s, const char *cache_dir, uint64_t timeout_ms,
-    const char *repo, struct dm_err *err)
+static int
+open_all(struct session *s, const struct cache_options *opt, const char *repo,
+    struct dm_err *err)
 {
-	struct cache_options opt = { .dir = cache_dir,
-		.timeout_ms = timeout_ms };
 	struct net_options net = { 0 };
 
 	*s = (struct session){ 0 };
 	if (net_open(&s->net, &net, err) < 0 ||
-	    cache_open(&s->cache, &opt, err) < 0 ||
+	    cache_open(&s->cache, opt, err) < 0 ||
 	    repo_open(&s->repo, s->net, s->cache, repo,
-		session_brief_ms(timeout_ms), err) < 0) {
+		session_brief_ms(opt->timeout_ms), err) < 0) {
 		session_close(s);
 		return -1;
 	}
@@ -35,15 +34,28 @@ session_open_in(struct session *s, const char *cache_dir, uint64_t timeout_ms,
 }
 
 int
+session_open_in(struct session *s, const char *cache_dir, uint64_t timeout_ms,
+    const char *repo, struct dm_err *err)
+{
+	struct cache_options opt = { .dir = cache_dir,
+		.timeout_ms = timeout_ms };
+
+	return open_all(s, &opt, repo, err);
+}
+
+int
 session_open(struct session *s, const struct cmd_args *a, const char *repo,
     struct dm_err *err)
 {
-	uint64_t seconds;
+	struct config_options o;
+	struct cache_options opt;
 
-	if (cmd_number(a, "timeout", false, CMD_TIMEOUT_S, &seconds, err) < 0)
+	if (config_options(&o, a, repo, err) < 0)
 		return -1;
-	return session_open_in(s, cmd_value(a, "cache"), seconds * 1000, repo,
-	    err);
+	opt = (struct cache_options){ .dir = o.cache_dir,
+		.memory = o.memory,
+		.timeout_ms = o.timeout_ms };
+	return open_all(s, &opt, repo, err);
 }
 
 void
