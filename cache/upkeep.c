@@ -218,6 +218,8 @@ cache_clear(const char *dir, struct cache_usage *freed, struct dm_err *err)
 
 /* ---- fsck ---- */
 
+enum { WHOLE_MAX = 1 << 20 }; /* bytes of a blob that is one piece: a commit */
+
 struct checking {
 	struct cache_check *out;
 	struct shelf *shelf;
@@ -226,12 +228,9 @@ struct checking {
 	uint8_t *part; /* OBJECT_DATA_MAX bytes */
 };
 
-/* Bytes of a small cache, or of one damaged in an odd way, are not worth a
- * closer look: what cannot be explained goes. */
 static void
 drop_blob(struct checking *c, const struct digest *key)
 {
-	c->out->bad++;
 	shelf_remove(c->shelf, key, SHELF_MAP);
 	shelf_remove(c->shelf, key, SHELF_DIR);
 	shelf_remove(c->shelf, key, SHELF_BLOB);
@@ -310,17 +309,23 @@ check_pieces(struct checking *c, int fd, int map, struct directory *dir)
 	return true;
 }
 
-/* A blob without a directory is one piece whose digest is its name. */
-static bool
-whole_is_good(struct checking *c, int fd, const struct file *file)
+/* Without a directory it is one piece whose digest is its name, or what is left
+ * of a pack (a full disk, a clear that was killed): nothing can prove that,
+ * so it goes, but it is no damage. */
+static void
+check_alone(struct checking *c, int fd, int map, const struct file *file)
 {
 	struct pack_object o = { .id = file->key };
+	bool is_pack = map >= 0 || file->st.st_size > WHOLE_MAX;
 
-	if (file->st.st_size > OBJECT_DATA_MAX)
-		return false;
-	o.plain_size = (uint32_t)file->st.st_size;
-	count_piece(c, o.plain_size);
-	return piece_is_good(c, fd, &o);
+	if (!is_pack) {
+		o.plain_size = (uint32_t)file->st.st_size;
+		count_piece(c, o.plain_size);
+		if (piece_is_good(c, fd, &o))
+			return;
+		c->out->bad++;
+	}
+	drop_blob(c, &file->key);
 }
 
 static void
@@ -337,12 +342,12 @@ check_blob(struct checking *c, const struct file *file)
 	dir = directory_load(c->shelf, &file->key);
 	c->out->blobs++;
 	if (dir == NULL) {
-		if (map >= 0 || !whole_is_good(c, fd, file))
-			drop_blob(c, &file->key);
+		check_alone(c, fd, map, file);
 	} else if (map >= 0 && !map_is_good(map, file, dir)) {
 		c->out->bad++;
 		shelf_remove(c->shelf, &file->key, SHELF_MAP);
 	} else if (map >= 0 && !check_pieces(c, fd, map, dir)) {
+		c->out->bad++;
 		drop_blob(c, &file->key);
 	}
 	directory_put(dir);

@@ -883,6 +883,25 @@ test_fsck_finds_and_drops_what_is_damaged(void **state)
 }
 
 static void
+test_fsck_removes_what_nothing_can_prove_without_alarm(void **state)
+{
+	struct fixture *f = *state;
+	struct packed p = { .n = 5, .size = 80001, .seed = 211 };
+	struct cache_check check;
+	char path[256];
+
+	make_pack(f, &p);
+	read_all(f, &p);
+	cached_path(path, f, &p, ".dir");
+	assert_int_equal(unlink(path), 0);
+	OK(cache_fsck(f->dir, &check, NULL, NULL, &err));
+	assert_int_equal(check.bad, 0);
+	cached_path(path, f, &p, "");
+	assert_int_equal(access(path, F_OK), -1);
+	read_all(f, &p);
+}
+
+static void
 test_clear_empties_the_cache_under_its_users(void **state)
 {
 	struct fixture *f = *state;
@@ -967,6 +986,7 @@ main(void)
 		T(test_a_sequential_reader_needs_few_requests),
 		T(test_a_small_budget_of_memory_is_enough),
 		T(test_fsck_finds_and_drops_what_is_damaged),
+		T(test_fsck_removes_what_nothing_can_prove_without_alarm),
 		T(test_clear_empties_the_cache_under_its_users),
 		T(test_the_usual_directory_follows_the_environment),
 	};
