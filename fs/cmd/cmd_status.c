@@ -106,7 +106,10 @@ print_state(const json_t *o)
 		printf(", %llu restarts", (unsigned long long)restarts);
 	printf("\n");
 	if (why[0] != '\0')
-		printf("  trouble  %s\n", why);
+		printf("  %s  %s\n",
+		    strcmp(string(o, "state"), "ok") == 0 ? "before " :
+							    "trouble",
+		    why);
 }
 
 static void
