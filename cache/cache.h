@@ -36,7 +36,9 @@ struct cache_options {
 int cache_open(struct cache **out, const struct cache_options *opt,
     struct dm_err *err) DM_MUST_CHECK;
 
-/* Reads that wait are woken with DM_CANCELLED; returns when none is left. */
+/* Reads that wait are woken with DM_CANCELLED; returns when none is left.
+ * Transfers that nobody waits for may still run: close the net next, and only
+ * then the origins. */
 void cache_close(struct cache *c);
 
 /* The directory in use. */

@@ -55,7 +55,7 @@ struct origin;
 int origin_open(struct origin **out, struct net *net, const char *url,
     struct dm_err *err) DM_MUST_CHECK;
 
-/* No transfer of it may be under way. */
+/* No transfer of it may be under way: after net_close() none is. */
 void origin_close(struct origin *o);
 
 /* The url without its query, fit for logs; a folder's absolute path. */

@@ -61,9 +61,10 @@ session_open(struct session *s, const struct cmd_args *a, const char *repo,
 void
 session_close(struct session *s)
 {
-	/* Fetches end first: they use the origin, which uses the net. */
+	/* What the cache fetches may go on until the net ends it, and needs its
+	 * origin till then. */
 	cache_close(s->cache);
-	repo_close(s->repo);
 	net_close(s->net);
+	repo_close(s->repo);
 	*s = (struct session){ 0 };
 }

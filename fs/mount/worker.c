@@ -474,9 +474,8 @@ tear_down(struct worker *w)
 	fuse_session_destroy(w->session);
 	version_close(w->version);
 	cache_close(w->cache);
-	if (w->origin != NULL)
-		origin_close(w->origin);
-	net_close(w->net);
+	net_close(w->net); /* ends what still uses the origin */
+	origin_close(w->origin);
 	task_pool_release(&w->pool);
 }
 

@@ -187,3 +187,17 @@ tls_start () {
 	run awk '$1 != "HTTP/2.0"' "$LOG"
 	[ -z "$output" ]
 }
+
+# With a sanitizer, what is used after its end fails here.
+@test "a command that has what it wants ends while its neighbours still come" {
+	mkdir src
+	for i in $(seq 60); do head -c 10000 /dev/urandom >"src/$i"; done
+	datamount init repo
+	datamount commit src repo@main -m 'a version' --quiet
+	httpd_start repo
+	datamount ls "$URL/@main" >/dev/null
+	httpd_rule '/packs/* * drip=40000'
+	SECONDS=0
+	datamount cat "$URL/@main:1" | cmp - src/1
+	[ "$SECONDS" -lt 10 ]
+}

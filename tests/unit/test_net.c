@@ -192,8 +192,8 @@ test_a_closed_network_leaves_no_descriptor_open(void **state)
 	OK(net_open(&net, &opt, &err));
 	OK(origin_open(&o, net, f->s.root, &err));
 	OK(got_fetch(&f->got[0], o, "file", &some, &err));
-	origin_close(o);
 	net_close(net);
+	origin_close(o);
 	assert_int_equal(open_files(), before);
 }
 

@@ -70,8 +70,8 @@ teardown(void **state)
 	char command[128];
 
 	cache_close(f->cache);
-	repo_close(f->repo);
 	net_close(f->net);
+	repo_close(f->repo);
 	if (f->httpd != NULL)
 		httpd_stop(f->httpd);
 	(void)snprintf(command, sizeof(command), "rm -rf %s", f->dir);

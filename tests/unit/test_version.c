@@ -49,8 +49,8 @@ teardown(void **state)
 
 	version_close(f->v);
 	cache_close(f->cache);
-	origin_close(f->origin);
 	net_close(f->net);
+	origin_close(f->origin);
 	(void)snprintf(command, sizeof(command), "rm -rf %s", f->dir);
 	assert_int_equal(system(command), 0);
 	free(f);
