@@ -165,7 +165,6 @@ static const struct cmd_option options[] = {
 	{ "exclude", 0, "PATTERN", "leave out, as a line of .datamountignore" },
 	{ "symlinks", 0, "keep", "keep symlinks that leave the directory" },
 	{ "rehash", 0, NULL, "read files that seem unchanged, too" },
-	{ "quiet", 'q', NULL, "no progress, no summary" },
 	{ 0 },
 };
 
