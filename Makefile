@@ -104,6 +104,7 @@ test: ## install what is missing, then run all tests of this VARIANT
 # Sanitizers of daemons report into files: a test may not see them fail.
 REPORTS  := $(CURDIR)/$B/reports
 SAN_ENV  := ASAN_OPTIONS=log_path=$(REPORTS)/asan \
+	LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/tests/lib/lsan.supp \
 	UBSAN_OPTIONS=print_stacktrace=1:log_path=$(REPORTS)/ubsan \
 	TSAN_OPTIONS=second_deadlock_stack=1:log_path=$(REPORTS)/tsan
 with_reports = @rm -rf $(REPORTS) && mkdir -p -m 1777 $(REPORTS); \

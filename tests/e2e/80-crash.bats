@@ -80,11 +80,11 @@ kill_under_readers () {
 	datamount "$T/repo@main" data
 	local supervisor
 	supervisor=$(status_of data pid)
-	python3 "$LIB/killer.py" "$supervisor" 5 SEGV 1
+	python3 "$LIB/killer.py" "$supervisor" 5 ABRT 1
 	eventually state_is failing
 	run datamount status data --check
 	[ "$status" -eq 1 ]
-	[[ $output == *SEGV* ]]
+	[[ $output == *ABRT* ]]
 	stat data >/dev/null
 	run cat data/file1
 	[ "$status" -ne 0 ]

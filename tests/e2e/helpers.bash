@@ -58,7 +58,8 @@ dm_mounts () {
 dm_teardown () {
 	local m pid
 	cd / || return 1
-	for pid in $DM_PIDS; do
+	# Also what a test that failed left in the background: bats would wait.
+	for pid in $DM_PIDS $(jobs -p); do
 		kill "$pid" 2>/dev/null || true
 	done
 	[ ! -e "$T/nginx/pid" ] || kill "$(cat "$T/nginx/pid")" || true
