@@ -143,6 +143,10 @@ void cache_counts(struct cache *c, struct cache_counts *out);
 int cache_dir_default(char *out, size_t size, const char **why,
     struct dm_err *err) DM_MUST_CHECK;
 
+/* The kind of file system that dir is, or will be, on, if it is one that a
+ * cache should not be on ("NFS"); else NULL. */
+const char *cache_dir_unfit(const char *dir);
+
 struct cache_usage {
 	uint64_t blobs;     /* files */
 	uint64_t bytes;     /* disk space that they take */

@@ -15,27 +15,26 @@
 
 #include "cache/base/err.h"
 
-struct unfit {
+static const struct unfit {
 	unsigned long type; /* f_type of statfs(2) */
+	const char *name;
 	const char *why;
+} unfit[] = {
+	{ 0x6969, "NFS", "the usual place is on NFS" },
+	{ 0x517b, "SMB", "the usual place is on SMB" },
+	{ 0xff534d42, "SMB", "the usual place is on SMB" },
+	{ 0xfe534d42, "SMB", "the usual place is on SMB" },
+	{ 0x0bd00bd0, "Lustre", "the usual place is on Lustre" },
+	{ 0x47504653, "GPFS", "the usual place is on GPFS" },
+	{ 0x00c36400, "Ceph", "the usual place is on Ceph" },
+	{ 0x65735546, "FUSE", "the usual place is on FUSE" },
+	{ 0x794c7630, "an overlay", "the usual place is on an overlay" },
 };
 
-static const struct unfit unfit[] = {
-	{ 0x6969, "the usual place is on NFS" },
-	{ 0x517b, "the usual place is on SMB" },
-	{ 0xff534d42, "the usual place is on SMB" },
-	{ 0xfe534d42, "the usual place is on SMB" },
-	{ 0x0bd00bd0, "the usual place is on Lustre" },
-	{ 0x47504653, "the usual place is on GPFS" },
-	{ 0x00c36400, "the usual place is on Ceph" },
-	{ 0x65735546, "the usual place is on FUSE" },
-	{ 0x794c7630, "the usual place is on an overlay" },
-};
-
-/* Why the file system of dir, or of what exists above it, is unfit; NULL: it
+/* The file system of dir, or of what exists above it, if it is unfit; NULL: it
  * is fit, or cannot be asked. */
-static const char *
-why_unfit(const char *dir)
+static const struct unfit *
+find_unfit(const char *dir)
 {
 	char part[PATH_MAX];
 	struct statfs fs;
@@ -50,8 +49,16 @@ why_unfit(const char *dir)
 	}
 	for (size_t i = 0; i < sizeof(unfit) / sizeof(unfit[0]); i++)
 		if ((unsigned long)fs.f_type == unfit[i].type)
-			return unfit[i].why;
+			return &unfit[i];
 	return NULL;
+}
+
+const char *
+cache_dir_unfit(const char *dir)
+{
+	const struct unfit *u = find_unfit(dir);
+
+	return u != NULL ? u->name : NULL;
 }
 
 /* The environment is read before any thread starts to write it: none does. */
@@ -83,6 +90,7 @@ cache_dir_default(char *out, size_t size, const char **why, struct dm_err *err)
 {
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): as in absolute() */
 	const char *chosen = getenv("DATAMOUNT_CACHE");
+	const struct unfit *u = NULL;
 	int n;
 
 	*why = NULL;
@@ -95,10 +103,12 @@ cache_dir_default(char *out, size_t size, const char **why, struct dm_err *err)
 	} else {
 		n = usual_place(out, size);
 		if (n >= 0 && (size_t)n < size)
-			*why = why_unfit(out);
-		if (*why != NULL)
+			u = find_unfit(out);
+		if (u != NULL) {
+			*why = u->why;
 			n = snprintf(out, size, "/var/tmp/datamount-%u",
 			    (unsigned)geteuid());
+		}
 	}
 	if (n < 0 || (size_t)n >= size)
 		return dm_fail(err, DM_INVALID,

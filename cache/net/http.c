@@ -426,6 +426,28 @@ verdict(struct transfer *t, CURLcode result, uint64_t *after_ms,
 								  HTTP_FAILED;
 }
 
+/* Remember what the answer's header says of the server.  A cache on the way
+ * says in Age how old its Date is. */
+static void
+note_server(struct transfer *t)
+{
+	const char *date = header(t->http.easy, "Date");
+	const char *age = header(t->http.easy, "Age");
+	long status = status_of(t->http.easy);
+	int64_t then = date != NULL ? (int64_t)curl_getdate(date, NULL) : -1;
+
+	if (!is_whole(t) && (status == 206 || status == 200))
+		atomic_fetch_add_explicit(status == 206 ? &t->origin->ranges :
+							  &t->origin->wholes,
+		    1, memory_order_relaxed);
+	if (then < 0)
+		return;
+	if (age != NULL)
+		then += (int64_t)strtoul(age, NULL, 10) % (1 << 30);
+	atomic_store(&t->origin->ahead_s, then - (int64_t)time(NULL));
+	atomic_store(&t->origin->has_date, true);
+}
+
 static void
 drop_request(struct transfer *t, CURLM *multi)
 {
@@ -443,6 +465,7 @@ http_end(struct transfer *t, CURLM *multi, CURLcode result, uint64_t *after_ms,
 	enum http_next next;
 
 	*after_ms = 0;
+	note_server(t);
 	next = verdict(t, result, after_ms, err);
 	drop_request(t, multi);
 	if (next == HTTP_RETRY || next == HTTP_FAILED)

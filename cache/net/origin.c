@@ -205,20 +205,29 @@ reader_done(void *arg, const struct dm_err *err)
 	dm_unlock(&r->mu);
 }
 
+void
+origin_server(struct origin *o, struct origin_server *out)
+{
+	out->ranges = atomic_load(&o->ranges);
+	out->wholes = atomic_load(&o->wholes);
+	out->has_date = atomic_load(&o->has_date);
+	out->ahead_s = atomic_load(&o->ahead_s);
+}
+
 int
-origin_read(struct origin *o, const char *path, uint64_t deadline_ms,
-    struct dm_buf *out, bool *found, struct dm_err *err)
+origin_read_range(struct origin *o, const char *path, uint64_t off,
+    uint64_t size, uint64_t deadline_ms, struct dm_buf *out, struct dm_err *err)
 {
 	struct reader r = { .out = out };
 	size_t before = out->size;
 
-	*found = false;
 	dm_mutex_init(&r.mu, DM_RANK_WAIT);
 	dm_cond_init(&r.cond);
 	origin_start(o,
 	    &(struct origin_get){
 		.path = path,
-		.size = ORIGIN_WHOLE,
+		.off = off,
+		.size = size,
 		.limit = out->max - out->size,
 		.fresh = ORIGIN_REVALIDATE,
 		.deadline_ms = deadline_ms,
@@ -232,13 +241,23 @@ origin_read(struct origin *o, const char *path, uint64_t deadline_ms,
 	dm_unlock(&r.mu);
 	pthread_cond_destroy(&r.cond);
 	dm_mutex_destroy(&r.mu);
-	if (r.err.code == DM_OK) {
-		*found = true;
+	if (r.err.code == DM_OK)
 		return 0;
-	}
 	out->size = before;
-	if (r.err.code == DM_NOTFOUND)
-		return 0;
 	*err = r.err;
+	return -1;
+}
+
+int
+origin_read(struct origin *o, const char *path, uint64_t deadline_ms,
+    struct dm_buf *out, bool *found, struct dm_err *err)
+{
+	struct dm_err why = { 0 };
+
+	*found = origin_read_range(o, path, 0, ORIGIN_WHOLE, deadline_ms, out,
+		     &why) == 0;
+	if (*found || why.code == DM_NOTFOUND)
+		return 0;
+	*err = why;
 	return -1;
 }

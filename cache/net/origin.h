@@ -104,6 +104,21 @@ void origin_start(struct origin *o, const struct origin_get *get);
 int origin_read(struct origin *o, const char *path, uint64_t deadline_ms,
     struct dm_buf *out, bool *found, struct dm_err *err) DM_MUST_CHECK;
 
+/* The same for size bytes at off, of which none may be missing; absence is
+ * DM_NOTFOUND. */
+int origin_read_range(struct origin *o, const char *path, uint64_t off,
+    uint64_t size, uint64_t deadline_ms, struct dm_buf *out,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* What a web server's answers said of it, besides bytes. */
+struct origin_server {
+	uint64_t ranges; /* answers that had the range that was asked for */
+	uint64_t wholes; /* answers that had the whole file instead */
+	bool has_date;
+	int64_t ahead_s; /* its clock before ours, by its last Date */
+};
+void origin_server(struct origin *o, struct origin_server *out);
+
 /* What this origin did since it was opened; for status and tests. */
 struct origin_counts {
 	uint64_t requests; /* HTTP requests sent, or files opened */

@@ -19,6 +19,9 @@ struct origin {
 	struct url url;
 	/* atomic, relaxed */
 	_Atomic uint64_t requests, bytes, retries, failures;
+	_Atomic uint64_t ranges, wholes;
+	_Atomic bool has_date;
+	_Atomic int64_t ahead_s;
 };
 
 /*
