@@ -49,6 +49,11 @@ int mount_point_prepare(const char *dir, bool *created,
  */
 int mount_run(const struct mount_spec *spec, struct dm_err *err) DM_MUST_CHECK;
 
+/* Mount nothing on a new directory, below TMPDIR or /tmp, and unmount it: does
+ * it work here, and which version of FUSE's protocol does the kernel speak? */
+int mount_try(unsigned *major, unsigned *minor,
+    struct dm_err *err) DM_MUST_CHECK;
+
 /* What a running mount says of itself: JSON text (datamount(1), status
  * --json).  *found is false if no mount of this user is at dir.  Among its
  * keys are those by which update and sync mount again as it was: strings

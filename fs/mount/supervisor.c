@@ -16,6 +16,7 @@
 #include "cache/base/clock.h"
 #include "cache/base/io.h"
 #include "cache/base/log.h"
+#include "fs/mount/attach.h"
 #include "fs/mount/mount.h"
 #include "fs/mount/mount_table.h"
 #include "fs/mount/shared.h"
@@ -31,7 +32,6 @@ enum {
 	SUPERVISOR_COUNTS_MS = 200,
 	SUPERVISOR_READ_AHEAD_KB = 2048, /* two requests under way */
 	SUPERVISOR_STATUS_MAX = 1 << 20,
-	SUPERVISOR_TEXT = 400,
 };
 
 static void
@@ -63,34 +63,6 @@ new_session(struct supervisor *s, struct dm_err *err)
 	return 0;
 }
 
-/* libfuse and fusermount3 tell the reason of a failure on stderr only: catch
- * it there.  What they say fits a pipe. */
-static int
-mount_session(struct supervisor *s, struct dm_err *err)
-{
-	char text[SUPERVISOR_TEXT];
-	int fds[2], saved, rc;
-	ssize_t n;
-
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return dm_fail_errno(err, "pipe");
-	saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-	(void)dup2(fds[1], STDERR_FILENO);
-	rc = fuse_session_mount(s->session, s->spec->dir);
-	if (saved >= 0)
-		(void)dup2(saved, STDERR_FILENO);
-	(void)close(saved);
-	(void)close(fds[1]);
-	n = dm_read_full(fds[0], text, sizeof(text) - 1);
-	(void)close(fds[0]);
-	if (rc == 0)
-		return 0;
-	text[n > 0 ? n : 0] = '\0';
-	text[strcspn(text, "\n")] = '\0';
-	return dm_fail(err, DM_IO, "mount %s: %s", s->spec->dir,
-	    text[0] != '\0' ? text : "FUSE refuses");
-}
-
 static int
 do_mount(struct supervisor *s, struct dm_err *err)
 {
@@ -98,7 +70,8 @@ do_mount(struct supervisor *s, struct dm_err *err)
 	bool found = false;
 	int rc;
 
-	if (new_session(s, err) < 0 || mount_session(s, err) < 0)
+	if (new_session(s, err) < 0 ||
+	    attach_session(s->session, s->spec->dir, err) < 0)
 		return -1;
 	s->mounted = true;
 	rc = mount_table_at(s->spec->dir, &e, &found, err);

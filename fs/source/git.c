@@ -211,6 +211,21 @@ git_work_tree(const char *dir, char top[PATH_MAX], bool *found,
 }
 
 int
+git_version(char out[PATH_MAX], bool *found, struct dm_err *err)
+{
+	static const char *const args[] = { "version", NULL };
+	static const char before[] = "git version ";
+	const size_t n = sizeof(before) - 1;
+
+	if (run_path("/", args, out, found, err) < 0)
+		return -1;
+	*found = *found && strncmp(out, before, n) == 0;
+	if (*found)
+		memmove(out, out + n, strlen(out + n) + 1);
+	return 0;
+}
+
+int
 git_hooks_dir(const char *top, char dir[PATH_MAX], struct dm_err *err)
 {
 	static const char *const args[] = { "rev-parse", "--git-path", "hooks",

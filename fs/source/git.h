@@ -39,6 +39,10 @@ struct git_tracking {
 int git_track(const char *dir, const char *source, struct git_tracking *out,
     struct dm_err *err) DM_MUST_CHECK;
 
+/* "2.39.5", or *found = false: there is no git program. */
+int git_version(char out[PATH_MAX], bool *found,
+    struct dm_err *err) DM_MUST_CHECK;
+
 /* Where Git looks for hooks in the work tree at top; core.hooksPath is
  * followed. */
 int git_hooks_dir(const char *top, char dir[PATH_MAX],
