@@ -26,6 +26,7 @@ extern const struct cmd cmd_verify;
 extern const struct cmd cmd_cache;
 extern const struct cmd cmd_fsck;
 extern const struct cmd cmd_config;
+extern const struct cmd cmd_doctor;
 extern const struct cmd cmd_help;
 extern const struct cmd cmd_version;
 

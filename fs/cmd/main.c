@@ -34,6 +34,7 @@ const struct cmd *const commands[] = {
 	&cmd_cache,
 	&cmd_fsck,
 	&cmd_config,
+	&cmd_doctor,
 	&cmd_help,
 	&cmd_version,
 };
