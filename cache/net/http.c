@@ -269,6 +269,9 @@ set_options(struct transfer *t, const struct net_options *opt)
 {
 	CURL *c = t->http.easy;
 	const char *authorities = secure_getenv("SSL_CERT_FILE");
+	unsigned stall_ms = t->limits.stall_ms;
+	unsigned connect_ms =
+	    opt->connect_ms < stall_ms ? opt->connect_ms : stall_ms;
 	bool ok = true;
 
 #define SET(option, value) \
@@ -278,7 +281,7 @@ set_options(struct transfer *t, const struct net_options *opt)
 	SET(NOSIGNAL, 1L);
 	SET(QUICK_EXIT, 1L); /* never wait for a name server at the end */
 	SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-	SET(CONNECTTIMEOUT_MS, (long)opt->connect_ms);
+	SET(CONNECTTIMEOUT_MS, (long)connect_ms);
 	SET(BUFFERSIZE, (long)RECEIVE_SIZE);
 	SET(SUPPRESS_CONNECT_HEADERS, 1L);
 	SET(FRESH_CONNECT, t->http.is_fresh ? 1L : 0L);
@@ -372,7 +375,7 @@ refused(struct transfer *t, long status, uint64_t *after_ms, struct dm_err *err)
 	/* A whole file that came to an end where its connection broke. */
 	if (status == 416 && is_whole(t) && range != NULL &&
 	    http_header_range(&r, range) && r.has_total &&
-	    r.total == t->received)
+	    r.total == t->get.off + t->received)
 		return HTTP_DONE;
 	if (retry_after != NULL)
 		*after_ms = http_header_retry_after_ms(retry_after, time(NULL));
@@ -390,7 +393,8 @@ answered(struct transfer *t, long status, struct dm_err *err)
 	if (!h->judged && judge(t, err) < 0)
 		return HTTP_RETRY;
 	if (status == 206 && http_header_range(&r, value) &&
-	    (!is_whole(t) || (r.has_total && t->received < r.total))) {
+	    (!is_whole(t) ||
+		(r.has_total && t->get.off + t->received < r.total))) {
 		(void)dm_fail(err, DM_OFFLINE,
 		    "the server sends less than it was asked for");
 		return HTTP_RETRY;

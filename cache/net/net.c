@@ -153,7 +153,8 @@ retry(struct net *net, struct transfer *t, uint64_t after_ms,
 	if (after_ms > wait)
 		wait = after_ms;
 	if (now + wait >= t->get.deadline_ms ||
-	    (err->code == DM_CORRUPT && fruitless >= MAX_NONSENSE)) {
+	    (err->code == DM_CORRUPT && fruitless >= MAX_NONSENSE) ||
+	    (t->limits.max_tries > 0 && fruitless >= t->limits.max_tries)) {
 		fail(net, t, err);
 		return;
 	}
@@ -203,7 +204,7 @@ look_at(struct net *net, struct transfer *t, uint64_t now)
 	}
 	if (since == 0) /* curl watches over the time to connect */
 		since = now;
-	due = since + net->opt.stall_ms;
+	due = since + t->limits.stall_ms;
 	if (due > t->get.deadline_ms)
 		due = t->get.deadline_ms;
 	if (due > now)
@@ -253,6 +254,18 @@ reap(struct net *net)
 	}
 }
 
+/* Begin, now or later. */
+static void
+admit(struct net *net, struct transfer *t)
+{
+	if (t->limits.start_ms <= dm_now_ms()) {
+		begin(net, t);
+		return;
+	}
+	t->http.start_ms = t->limits.start_ms;
+	net->look_ms = 0;
+}
+
 /* Move what others submitted to the running ones; false if net is closing. */
 static bool
 take_incoming(struct net *net)
@@ -269,7 +282,7 @@ take_incoming(struct net *net)
 		TAILQ_REMOVE(&taken, t, entry);
 		TAILQ_INSERT_TAIL(&net->running, t, entry);
 		if (!stopping)
-			begin(net, t);
+			admit(net, t);
 	}
 	return !stopping;
 }

@@ -9,10 +9,12 @@
 #include <unistd.h>
 
 #include "cache/base/buf.h"
+#include "cache/base/clock.h"
 #include "cache/base/err.h"
 #include "cache/base/io.h"
 #include "cache/base/lock.h"
 #include "cache/net/net.h"
+#include "cache/net/relay.h"
 #include "cache/net/transfer.h"
 #include "cache/net/url.h"
 
@@ -84,9 +86,29 @@ origin_close(struct origin *o)
 {
 	if (o == NULL)
 		return;
+	for (unsigned i = 0; i < o->nmirrors; i++)
+		origin_close(o->mirror[i]);
 	free(o->name);
 	free(o->folder);
 	free(o);
+}
+
+int
+origin_add_mirror(struct origin *o, const char *url, struct dm_err *err)
+{
+	if (origin_places(o) == ORIGIN_PLACES_MAX)
+		return dm_fail(err, DM_INVALID,
+		    "more than %d places to fetch from", ORIGIN_PLACES_MAX);
+	if (origin_open(&o->mirror[o->nmirrors], o->net, url, err) < 0)
+		return -1;
+	o->nmirrors++;
+	return 0;
+}
+
+unsigned
+origin_places(const struct origin *o)
+{
+	return 1 + o->nmirrors;
 }
 
 const char *
@@ -102,12 +124,34 @@ origin_folder(const struct origin *o)
 }
 
 void
+origin_place(const struct origin *o, unsigned i, struct origin_place *out)
+{
+	const struct origin *p = i == 0 ? o : o->mirror[i - 1];
+	uint64_t since = atomic_load(&p->down_since_ms), now = dm_now_ms();
+
+	out->name = p->name;
+	out->folder = p->folder;
+	out->counts.requests = atomic_load(&p->requests);
+	out->counts.bytes = atomic_load(&p->bytes);
+	out->counts.retries = atomic_load(&p->retries);
+	out->counts.failures = atomic_load(&p->failures);
+	out->bad = atomic_load(&p->bad);
+	out->down_ms = since == 0 ? 0 : now > since ? now - since : 1;
+}
+
+void
 origin_counts(struct origin *o, struct origin_counts *out)
 {
-	out->requests = atomic_load(&o->requests);
-	out->bytes = atomic_load(&o->bytes);
-	out->retries = atomic_load(&o->retries);
-	out->failures = atomic_load(&o->failures);
+	struct origin_place p;
+
+	*out = (struct origin_counts){ 0 };
+	for (unsigned i = 0; i < origin_places(o); i++) {
+		origin_place(o, i, &p);
+		out->requests += p.counts.requests;
+		out->bytes += p.counts.bytes;
+		out->retries += p.counts.retries;
+		out->failures += p.counts.failures;
+	}
 }
 
 void
@@ -138,17 +182,18 @@ check_get(const struct origin_get *get, struct dm_err *err)
 }
 
 static int
-start(struct origin *o, const struct origin_get *get, struct dm_err *err)
+start(struct origin *o, const struct origin_get *get,
+    const struct transfer_limits *limits, struct dm_err *err)
 {
-	struct transfer *t = NULL;
+	struct transfer *t = calloc(1, sizeof(*t));
 
-	if (check_get(get, err) < 0)
-		return -1;
-	t = calloc(1, sizeof(*t));
 	if (t == NULL)
 		return dm_fail(err, DM_NOMEM, "transfer");
 	t->origin = o;
 	t->get = *get;
+	t->limits = *limits;
+	if (t->limits.stall_ms == 0)
+		t->limits.stall_ms = net_options(o->net)->stall_ms;
 	t->get.path = strdup(get->path);
 	if (t->get.path == NULL) {
 		free(t);
@@ -162,15 +207,37 @@ start(struct origin *o, const struct origin_get *get, struct dm_err *err)
 	return 0;
 }
 
+static void
+refuse(struct origin *o, const struct origin_get *get, const struct dm_err *err)
+{
+	atomic_fetch_add_explicit(&o->failures, 1, memory_order_relaxed);
+	get->done(get->arg, err);
+}
+
 void
-origin_start(struct origin *o, const struct origin_get *get)
+transfer_start(struct origin *o, const struct origin_get *get,
+    const struct transfer_limits *limits)
 {
 	struct dm_err err = { 0 };
 
-	if (start(o, get, &err) == 0)
-		return;
-	atomic_fetch_add_explicit(&o->failures, 1, memory_order_relaxed);
-	get->done(get->arg, &err);
+	if (start(o, get, limits, &err) < 0)
+		refuse(o, get, &err);
+}
+
+void
+origin_start(struct origin *o, const struct origin_get *get)
+{
+	static const struct transfer_limits none = { 0 };
+	struct dm_err err = { 0 };
+
+	if (get->from != NULL)
+		*get->from = 1;
+	if (check_get(get, &err) < 0)
+		refuse(o, get, &err);
+	else if (get->immutable && o->nmirrors > 0)
+		relay_start(o, get);
+	else
+		transfer_start(o, get, &none);
 }
 
 /* Somebody who blocks until a transfer has ended. */

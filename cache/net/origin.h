@@ -58,6 +58,21 @@ int origin_open(struct origin **out, struct net *net, const char *url,
 /* No transfer of it may be under way: after net_close() none is. */
 void origin_close(struct origin *o);
 
+/*
+ * Another place with the same immutable files.  Those are asked for at the
+ * first place that is well, in the order in which they were added, the origin
+ * itself being the first; a place that fails is left alone for a while, and
+ * asked again when a small request of its own found it well.  What must not
+ * be old comes from the origin alone.  Before the first transfer.  DM_INVALID:
+ * as origin_open, or there are ORIGIN_PLACES_MAX.
+ */
+enum { ORIGIN_PLACES_MAX = 8 };
+int origin_add_mirror(struct origin *o, const char *url,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* How many places there are, itself included. */
+unsigned origin_places(const struct origin *o);
+
 /* The url without its query, fit for logs; a folder's absolute path. */
 const char *origin_name(const struct origin *o);
 
@@ -79,6 +94,14 @@ struct origin_get {
 	uint64_t limit; /* ORIGIN_WHOLE: more bytes than this are DM_CORRUPT */
 	enum origin_fresh fresh;
 	uint64_t deadline_ms; /* clock.h; retries end here */
+
+	/* The path is named by a digest: every mirror has the same bytes.
+	 * What breaks off at one goes on at the next, where it ended. */
+	bool immutable;
+	uint32_t avoid; /* a bit for each place not to ask, unless all are */
+	/* NULL, or set before each data to the bit of the place it is from;
+	 * valid until done has returned. */
+	uint32_t *from;
 
 	/* The next bytes of the range, in order, each byte once, also across
 	 * retries.  Returning -1 ends the transfer with DM_CANCELLED.  Called
@@ -126,6 +149,21 @@ struct origin_counts {
 	uint64_t retries;
 	uint64_t failures; /* transfers that ended with an error */
 };
+/* Of all its places together. */
 void origin_counts(struct origin *o, struct origin_counts *out);
+
+/* Of one place, from 0 to origin_places() - 1. */
+struct origin_place {
+	const char *name;   /* as origin_name */
+	const char *folder; /* as origin_folder */
+	struct origin_counts counts;
+	uint64_t bad;     /* origin_bad */
+	uint64_t down_ms; /* how long it is passed over by now; 0: it is not */
+};
+void origin_place(const struct origin *o, unsigned i, struct origin_place *out);
+
+/* What came from the places of these bits was not what it should be.  proven:
+ * by their fault, so that others are asked first for a while. */
+void origin_bad(struct origin *o, uint32_t places, bool proven);
 
 #endif

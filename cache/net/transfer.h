@@ -17,11 +17,25 @@ struct origin {
 	char *name;
 	char *folder; /* NULL: url counts */
 	struct url url;
+	/* immutable from the first transfer on */
+	struct origin *mirror[ORIGIN_PLACES_MAX - 1]; /* owned */
+	unsigned nmirrors;
 	/* atomic, relaxed */
-	_Atomic uint64_t requests, bytes, retries, failures;
+	_Atomic uint64_t requests, bytes, retries, failures, bad;
 	_Atomic uint64_t ranges, wholes;
 	_Atomic bool has_date;
 	_Atomic int64_t ahead_s;
+	/* atomic; of one of several places, see relay.c */
+	_Atomic uint64_t down_since_ms; /* clock.h; 0: it is well */
+	_Atomic uint64_t ask_ms;        /* when to see if it is well again */
+	_Atomic unsigned strikes;       /* failures lately */
+};
+
+/* Beside its deadline. */
+struct transfer_limits {
+	uint64_t start_ms;  /* not to be begun before; 0: at once */
+	unsigned max_tries; /* in a row without a byte; 0: any number */
+	unsigned stall_ms; /* without a byte, then a try failed; 0: the net's */
 };
 
 /*
@@ -34,9 +48,15 @@ struct transfer {
 	struct origin *origin;
 	struct origin_get get; /* path is ours */
 	uint64_t received;     /* bytes that get.data has seen */
-	struct http http;      /* of a web server only */
+	struct transfer_limits limits;
+	struct http http; /* of a web server only */
 };
 TAILQ_HEAD(transfer_list, transfer);
+
+/* As origin_start, from this place alone.  A whole file may begin at an offset
+ * here. */
+void transfer_start(struct origin *o, const struct origin_get *get,
+    const struct transfer_limits *limits);
 
 /* Count the outcome, free t, then call its done.  err as for done. */
 void transfer_end(struct transfer *t, const struct dm_err *err);

@@ -129,6 +129,8 @@ got_start(struct got *g, struct origin *o, const char *path,
 		.size = range->size,
 		.limit = range->limit,
 		.fresh = range->fresh,
+		.immutable = range->immutable,
+		.avoid = range->avoid,
 		.deadline_ms =
 		    dm_deadline_ms(timeout_ms != 0 ? timeout_ms : 10000),
 		.data = got_data,

@@ -53,6 +53,8 @@ struct got_range {
 	uint64_t off, size, limit;
 	enum origin_fresh fresh;
 	unsigned timeout_ms; /* 0: 10 s */
+	bool immutable;
+	uint32_t avoid;
 };
 void got_start(struct got *g, struct origin *o, const char *path,
     const struct got_range *range);
