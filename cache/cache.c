@@ -517,8 +517,11 @@ struct whole {
 	struct dm_mutex mu; /* guards all below */
 	pthread_cond_t ended;
 	struct dm_buf *out;
+	uint32_t places; /* that bytes came from */
 	bool done;
 	struct dm_err err;
+
+	uint32_t from; /* the origin's: the place that sends */
 };
 
 static int
@@ -529,6 +532,7 @@ whole_data(void *arg, const void *data, size_t size)
 	int rc;
 
 	dm_lock(&w->mu);
+	w->places |= w->from;
 	rc = dm_buf_append(w->out, data, size, &err);
 	dm_unlock(&w->mu);
 	return rc;
@@ -547,19 +551,30 @@ whole_done(void *arg, const struct dm_err *err)
 	dm_unlock(&w->mu);
 }
 
-/* Get the whole file at path and compare its digest. */
+/* What is asked for, and how. */
+struct ask {
+	struct origin *origin;
+	const char *path;
+	const struct digest *id;
+	uint64_t deadline_ms;
+	enum origin_fresh fresh;
+	uint32_t avoid; /* places that gave wrong bytes so far */
+};
+
+/* Get the whole file and compare its digest. */
 static int
-get_whole(struct origin *o, const char *path, enum origin_fresh fresh,
-    uint64_t deadline_ms, const struct digest *id, struct dm_buf *out,
-    struct dm_err *err)
+get_whole(struct ask *a, struct dm_buf *out, struct dm_err *err)
 {
 	struct whole w = { .out = out };
 	struct origin_get get = {
-		.path = path,
+		.path = a->path,
 		.size = ORIGIN_WHOLE,
 		.limit = out->max - out->size,
-		.fresh = fresh,
-		.deadline_ms = deadline_ms,
+		.fresh = a->fresh,
+		.deadline_ms = a->deadline_ms,
+		.immutable = true,
+		.avoid = a->avoid,
+		.from = &w.from,
 		.data = whole_data,
 		.done = whole_done,
 		.arg = &w,
@@ -569,7 +584,7 @@ get_whole(struct origin *o, const char *path, enum origin_fresh fresh,
 
 	dm_mutex_init(&w.mu, DM_RANK_WAIT);
 	dm_cond_init(&w.ended);
-	origin_start(o, &get);
+	origin_start(a->origin, &get);
 	dm_lock(&w.mu);
 	while (!w.done)
 		dm_cond_wait(&w.ended, &w.mu);
@@ -578,19 +593,38 @@ get_whole(struct origin *o, const char *path, enum origin_fresh fresh,
 	dm_mutex_destroy(&w.mu);
 	if (w.err.code == DM_OK) {
 		digest_of(&is, out->data + before, out->size - before);
-		if (digest_equal(&is, id))
+		if (digest_equal(&is, a->id))
 			return 0;
+		a->avoid |= w.places;
+		origin_bad(a->origin, w.places, true);
 		(void)dm_fail(&w.err, DM_CORRUPT,
-		    "%s: %s does not match its id", origin_name(o), path);
+		    "%s: %s does not match its id", origin_name(a->origin),
+		    a->path);
 	}
 	out->size = before;
 	*err = w.err;
 	return -1;
 }
 
+/* Ask one place after the other while they give wrong bytes. */
 static int
-fetch_whole(struct origin *o, const char *path, const struct digest *id,
-    uint64_t deadline_ms, struct dm_buf *out, struct dm_err *err)
+ask_places(struct ask *a, struct dm_buf *out, struct dm_err *err)
+{
+	uint32_t all = (1U << origin_places(a->origin)) - 1;
+	uint32_t before;
+
+	a->avoid = 0;
+	do {
+		before = a->avoid;
+		if (get_whole(a, out, err) == 0)
+			return 0;
+	} while (err->code == DM_CORRUPT && a->avoid != before &&
+	    (a->avoid & all) != all);
+	return -1;
+}
+
+static int
+fetch_whole(struct ask *a, struct dm_buf *out, struct dm_err *err)
 {
 	static const enum origin_fresh tries[] = { ORIGIN_CACHED,
 		ORIGIN_REVALIDATE, ORIGIN_UNIQUE };
@@ -598,7 +632,8 @@ fetch_whole(struct origin *o, const char *path, const struct digest *id,
 
 	for (size_t i = 0; rc < 0 && i < sizeof(tries) / sizeof(tries[0]);
 	     i++) {
-		rc = get_whole(o, path, tries[i], deadline_ms, id, out, err);
+		a->fresh = tries[i];
+		rc = ask_places(a, out, err);
 		if (rc < 0 && err->code != DM_CORRUPT &&
 		    (err->code != DM_NOTFOUND || i > 0))
 			break;
@@ -621,8 +656,12 @@ cache_file(struct cache *c, struct origin *o, const char *path,
 	if (b == NULL) {
 		rc = dm_fail(err, DM_NOMEM, "cache");
 	} else if (!blob_whole_read(b, out)) {
-		rc = fetch_whole(o, path, id, dm_deadline_ms(timeout_ms), out,
-		    err);
+		struct ask a = { .origin = o,
+			.path = path,
+			.id = id,
+			.deadline_ms = dm_deadline_ms(timeout_ms) };
+
+		rc = fetch_whole(&a, out, err);
 		if (rc == 0)
 			blob_whole_write(b, out->data + before,
 			    out->size - before);

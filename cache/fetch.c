@@ -156,6 +156,9 @@ start(struct transfer *t)
 		.off = t->off,
 		.size = t->size,
 		.fresh = first->attempt,
+		.immutable = true,
+		.avoid = first->avoid,
+		.from = &t->from,
 		.deadline_ms = t->deadline_ms,
 		.data = on_data,
 		.done = on_done,
@@ -224,6 +227,18 @@ requeue_offline_locked(struct flight *fl)
 	return true;
 }
 
+/* What came was wrong: is there a mirror that has not been asked the same way?
+ * One that is right is found sooner than one that a cache on the way hides. */
+static bool
+next_place(struct flight *fl)
+{
+	uint32_t all = (1U << origin_places(fl->origin)) - 1;
+
+	fl->avoid |= fl->from;
+	fl->from = 0;
+	return (fl->avoid & all) != 0 && (fl->avoid & all) != all;
+}
+
 /* Is it worth to ask again, for those who wait, and how? */
 static bool
 another_try_locked(struct flight *fl, const struct dm_err *err)
@@ -236,7 +251,10 @@ another_try_locked(struct flight *fl, const struct dm_err *err)
 		fl->attempt = ORIGIN_REVALIDATE;
 		return true;
 	}
+	if (err->code == DM_CORRUPT && next_place(fl))
+		return true;
 	if (err->code == DM_CORRUPT && fl->attempt != ORIGIN_UNIQUE) {
+		fl->avoid = 0;
 		fl->attempt = fl->attempt == ORIGIN_CACHED ? ORIGIN_REVALIDATE :
 							     ORIGIN_UNIQUE;
 		return true;
@@ -282,6 +300,14 @@ lost(struct flight *fl, const struct dm_err *err)
 
 /* ---- on the pool: is it what it should be? ---- */
 
+/* A directory may be wrong because of a wrong hint where it is. */
+static void
+say_bad(struct fetch *f, const struct flight *fl)
+{
+	atomic_fetch_add(&f->bad, 1);
+	origin_bad(fl->origin, fl->from, fl->piece != FETCH_DIR);
+}
+
 static void
 check(struct pool_job *job, struct codec *codec)
 {
@@ -295,7 +321,7 @@ check(struct pool_job *job, struct codec *codec)
 		finish(fl, plain, dir, NULL);
 	} else {
 		if (err.code == DM_CORRUPT)
-			atomic_fetch_add(&f->bad, 1);
+			say_bad(f, fl);
 		lost(fl, &err);
 	}
 	held_bytes_put(plain);
@@ -330,6 +356,9 @@ on_data(void *arg, const void *data, size_t size)
 	atomic_fetch_add(&f->fetched, size);
 	while (size > 0 && t->cur < t->n) {
 		struct flight *fl = t->flight[t->cur];
+
+		if (t->pos >= fl->off)
+			fl->from |= t->from;
 		bool gap = t->pos < fl->off;
 		uint64_t left = gap ? fl->off - t->pos : fl->size - fl->got;
 		size_t some = size < left ? size : (size_t)left;

@@ -39,12 +39,14 @@ struct flight {
 	struct held_bytes *stored;
 	uint8_t *dir; /* stored bytes of a directory */
 	uint32_t got;
+	uint32_t from; /* the places of the origin that bytes came from */
 
 	/* guarded by fetch->mu */
 	struct flight *chain;
 	struct transfer *queued;
 	struct cache_wait *waits;
 	enum origin_fresh attempt;
+	uint32_t avoid; /* places that gave wrong bytes in this attempt */
 	uint64_t cost, deadline_ms, since_ms;
 	bool said; /* the log has it */
 };

@@ -19,7 +19,8 @@ struct transfer {
 	uint64_t deadline_ms; /* 0: nobody waits; guarded by fetch->mu */
 
 	/* the origin's thread's */
-	uint64_t pos; /* the next byte to come */
+	uint64_t pos;  /* the next byte to come */
+	uint32_t from; /* the place that sends, as a bit */
 	bool no_memory;
 	uint32_t n, cur; /* flights from cur on are not complete */
 	struct flight *flight[];
