@@ -69,12 +69,14 @@ doctor_root () {
 	see "$want" "$pattern"
 }
 
-@test "where all is well every line says ok" {
+@test "where all is well no line says otherwise" {
 	need git
 	two_versions
 	nginx_start "$REPO"
 	doctor 0 'ok   origin: ' "$URL/"
-	[ "$(grep -vc '^ok' <<<"$output")" -eq 0 ]
+	# What the machine is like is not for this test to say.
+	[ "$(grep -vcE '^ok|^warn (max_user_|cache-disk|disk|inodes)' \
+		<<<"$output")" -eq 0 ]
 	for what in config fuse fusermount3 mount cache disk git tls ranges \
 		repository clock; do
 		grep -q " $what: " <<<"$output"
