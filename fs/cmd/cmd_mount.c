@@ -275,6 +275,9 @@ follow(const struct plan *p, int *word, pid_t *child, struct dm_err *err)
 	*word = fds[1];
 	if (*child > 0) {
 		(void)close(fds[0]);
+		/* The child has it, and ends when it has passed on the word. */
+		if (p->m.spec.notify_fd >= 0)
+			(void)close(p->m.spec.notify_fd);
 		return 0;
 	}
 	(void)close(fds[1]);
@@ -299,7 +302,6 @@ run_foreground(struct plan *p, struct dm_err *err)
 	if (follow(p, &spec.notify_fd, &child, err) < 0)
 		return -1;
 	rc = mount_run(&spec, err);
-	(void)close(spec.notify_fd);
 	/* The mount may have reaped it already. */
 	(void)waitpid(child, NULL, 0);
 	return rc;

@@ -11,6 +11,7 @@
 #include "fs/cmd/commands.h"
 #include "fs/cmd/pin.h"
 #include "fs/mount/mount.h"
+#include "fs/mount/status.h"
 
 enum { STATUS_TEXT_MAX = 1 << 20, STATUS_HEX = 12 };
 
@@ -50,11 +51,13 @@ struct pinned {
 static void
 look_up_pin(const json_t *o, struct pinned *out)
 {
-	const char *path = string(o, "source");
+	char path[PATH_MAX], subtree[DM_PATH_MAX + 1];
 	struct source_file pin;
 	bool found = false;
 
 	memset(out, 0, sizeof(*out));
+	(void)status_path(o, "path", subtree, sizeof(subtree));
+	(void)status_path(o, "source", path, sizeof(path));
 	if (path[0] == '\0')
 		return;
 	if (pin_read(path, &pin, &found, &out->err) < 0) {
@@ -68,7 +71,7 @@ look_up_pin(const json_t *o, struct pinned *out)
 	}
 	digest_hex(&pin.commit, out->commit);
 	out->differs = strcmp(out->commit, string(o, "commit")) != 0 ||
-	    strcmp(pin.path, string(o, "path")) != 0;
+	    strcmp(pin.path, subtree) != 0;
 }
 
 static void

@@ -14,6 +14,7 @@
 #include "fs/cmd/config.h"
 #include "fs/cmd/pin.h"
 #include "fs/format/limits.h"
+#include "fs/mount/status.h"
 #include "fs/source/source.h"
 #include "fs/version/version.h"
 
@@ -190,15 +191,15 @@ static int
 decode_status(const json_t *status, struct mount_spec *spec, struct dm_err *err)
 {
 	char commit[DIGEST_HEX + 2];
+	bool whole = status_path(status, "dir", spec->dir, sizeof(spec->dir)) &&
+	    status_path(status, "source", spec->source_path,
+		sizeof(spec->source_path)) &&
+	    status_path(status, "cache_dir", spec->cache_dir,
+		sizeof(spec->cache_dir)) &&
+	    status_path(status, "repository", spec->pin.repository[0],
+		sizeof(spec->pin.repository[0])) &&
+	    status_path(status, "path", spec->pin.path, sizeof(spec->pin.path));
 
-	take_text(status, "dir", spec->dir, sizeof(spec->dir));
-	take_text(status, "source", spec->source_path,
-	    sizeof(spec->source_path));
-	take_text(status, "cache_dir", spec->cache_dir,
-	    sizeof(spec->cache_dir));
-	take_text(status, "repository", spec->pin.repository[0],
-	    sizeof(spec->pin.repository[0]));
-	take_text(status, "path", spec->pin.path, sizeof(spec->pin.path));
 	take_text(status, "commit", commit, sizeof(commit));
 	spec->pin.nrepositories = 1;
 	spec->timeout_ms = take_number(status, "timeout_ms");
@@ -207,9 +208,11 @@ decode_status(const json_t *status, struct mount_spec *spec, struct dm_err *err)
 	    json_is_true(json_object_get(status, "all_symlinks"));
 	spec->allow_other =
 	    json_is_true(json_object_get(status, "allow_other"));
-	if (!digest_parse(&spec->pin.commit, commit, strlen(commit)) ||
+	if (!whole ||
+	    !digest_parse(&spec->pin.commit, commit, strlen(commit)) ||
 	    spec->dir[0] == '\0')
-		return dm_fail(err, DM_IO, "its daemon's answer has no commit");
+		return dm_fail(err, DM_IO,
+		    "its daemon's answer is not complete");
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "fs/mount/fault.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -18,7 +19,11 @@
 #include "fs/mount/task.h"
 #include "fs/mount/worker.h"
 
-enum { FAULT_WINDOW_MS = 10000, FAULT_LINES = 20 };
+enum {
+	FAULT_WINDOW_MS = 10000,
+	FAULT_LINES = 20,
+	FAULT_NAME = 160, /* bytes of a path in a message */
+};
 
 static void
 copy_text(char *out, size_t size, const char *text)
@@ -76,14 +81,40 @@ may_log(struct worker *w, unsigned *dropped)
 	return true;
 }
 
+/* What the operation was done with: its path, of a long one the end, fit for
+ * one line; or its number if nothing in memory tells. */
+static void
+name_entry(struct worker *w, uint64_t ino, char out[FAULT_NAME])
+{
+	char path[PATH_MAX];
+	size_t n;
+
+	if (w->version == NULL ||
+	    !version_path_of(w->version, ino, path, sizeof(path))) {
+		(void)snprintf(out, FAULT_NAME, "inode %ju", (uintmax_t)ino);
+		return;
+	}
+	n = strlen(path);
+	if (n < FAULT_NAME)
+		(void)memcpy(out, path, n + 1);
+	else
+		(void)snprintf(out, FAULT_NAME, "...%.*s", FAULT_NAME - 4,
+		    path + n - (FAULT_NAME - 4));
+	for (char *p = out; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+}
+
 static void
 note(struct worker *w, const struct task *t, const struct dm_err *err)
 {
-	char text[SHARED_FAULT_TEXT];
+	char text[SHARED_FAULT_TEXT], name[FAULT_NAME];
 	unsigned dropped;
 	bool log;
 
-	(void)snprintf(text, sizeof(text), "%s: %.300s", t->what, err->text);
+	name_entry(w, t->ino, name);
+	(void)snprintf(text, sizeof(text), "%s of %s: %.300s", t->what, name,
+	    err->text);
 	shared_count(w->start.shared, STAT_errors, 1);
 	dm_lock(&w->fault_mu);
 	remember(w->start.shared, t->ino, text);
@@ -93,8 +124,8 @@ note(struct worker *w, const struct task *t, const struct dm_err *err)
 		dm_log(DM_LOG_WARN, "fuse", "%u failures were not logged",
 		    dropped);
 	if (log)
-		dm_log(DM_LOG_WARN, "fuse", "%s of inode %ju: %s", t->what,
-		    (uintmax_t)t->ino, err->text);
+		dm_log(DM_LOG_WARN, "fuse", "%s of %s (inode %ju): %s", t->what,
+		    name, (uintmax_t)t->ino, err->text);
 }
 
 void

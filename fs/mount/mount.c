@@ -67,15 +67,21 @@ is_empty(const char *dir, struct dm_err *err)
 {
 	DIR *d = opendir(dir);
 	const struct dirent *e;
-	bool empty = true;
+	bool empty = true, is_work_tree = false;
 
 	if (d == NULL)
 		return dm_fail_errno(err, "%s", dir);
 	/* Our own stream. NOLINTNEXTLINE(concurrency-mt-unsafe) */
-	while (empty && (e = readdir(d)) != NULL)
-		empty =
-		    strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+	while (!is_work_tree && (e = readdir(d)) != NULL) {
+		is_work_tree = strcmp(e->d_name, ".git") == 0;
+		empty = empty &&
+		    (strcmp(e->d_name, ".") == 0 ||
+			strcmp(e->d_name, "..") == 0);
+	}
 	(void)closedir(d);
+	if (is_work_tree)
+		return dm_fail(err, DM_INVALID,
+		    "%s is a Git work tree: mount on a directory in it", dir);
 	if (!empty)
 		return dm_fail(err, DM_INVALID,
 		    "%s is not empty: mount on an empty or a new directory",
@@ -103,6 +109,23 @@ check_directory(const char *dir, bool *created, struct dm_err *err)
 	return is_empty(dir, err);
 }
 
+/* A mount point in a mount would keep that from being unmounted. */
+static int
+check_outside(const char *path, struct dm_err *err)
+{
+	struct mount_entry e;
+	bool found = false;
+
+	if (mount_table_above(path, &e, &found, err) < 0)
+		return -1;
+	if (!found || strcmp(e.dir, path) == 0)
+		return 0;
+	return dm_fail(err, DM_INVALID,
+	    "%s lies in the version that is mounted at %s: choose a directory "
+	    "outside of it",
+	    path, e.dir);
+}
+
 int
 mount_point_prepare(const char *dir, bool *created, struct dm_err *err)
 {
@@ -117,6 +140,8 @@ mount_point_prepare(const char *dir, bool *created, struct dm_err *err)
 			return -1;
 		return check_directory(dir, created, err);
 	}
+	if (check_outside(path, err) < 0)
+		return -1;
 	for (int i = 0; found && i < MOUNT_STACK_MAX; i++) {
 		if (mount_table_at(path, &e, &found, err) < 0)
 			return -1;
@@ -257,16 +282,29 @@ run_background(const struct mount_spec *spec, struct dm_err *err)
 	return -1;
 }
 
+static void
+close_notify(const struct mount_spec *spec)
+{
+	if (spec->notify_fd >= 0)
+		(void)close(spec->notify_fd);
+}
+
 int
 mount_run(const struct mount_spec *spec, struct dm_err *err)
 {
 	enum dm_log_level level = spec->debug ? DM_LOG_DEBUG : DM_LOG_INFO;
+	int rc;
 
-	if (check_fuse(err) < 0)
+	if (check_fuse(err) < 0) {
+		close_notify(spec);
 		return -1;
+	}
 	dm_log_setup(level, !spec->foreground);
-	if (!spec->foreground)
-		return run_background(spec, err);
+	if (!spec->foreground) {
+		rc = run_background(spec, err);
+		close_notify(spec);
+		return rc;
+	}
 	return supervisor_run(spec, -1, "", err);
 }
 

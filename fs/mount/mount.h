@@ -28,14 +28,15 @@ struct mount_spec {
 	bool allow_other;
 	bool foreground; /* stay; log to stderr */
 	bool debug;      /* log every request */
-	int notify_fd;   /* gets one newline when usable; -1: none */
+	int notify_fd;   /* gets one newline when usable, and is closed then,
+			  * or by the end of mount_run; -1: none */
 };
 
 /*
  * Make dir ready: create it (*created), or accept an empty directory; replace
  * a mount point whose daemon is dead.  DM_INVALID: not empty, not a directory,
- * or something is mounted there (if it is one of ours, the text says so and
- * what to do).
+ * in a mount of ours, or something is mounted there (if it is one of ours, the
+ * text says so and what to do).
  */
 int mount_point_prepare(const char *dir, bool *created,
     struct dm_err *err) DM_MUST_CHECK;
@@ -81,8 +82,9 @@ int mount_each_dead(int (*each)(void *arg, const char *dir, struct dm_err *err),
  */
 int mount_unmount(const char *dir, bool lazy, struct dm_err *err) DM_MUST_CHECK;
 
-/* Name up to a few processes that have files open below dir or stand in it:
- * "python3 (1234), bash (99)"; "" if none can be seen. */
+/* Name up to a few processes that have files open or mapped below dir or stand
+ * in it: "python3 (1234), bash (99)"; "processes of others" if none can be
+ * seen, but not all may be looked at; "" if nobody uses it. */
 void mount_users(const char *dir, char *out, size_t size);
 
 /* The mount point (one of ours) at or above path, or *found = false. */

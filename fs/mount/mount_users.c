@@ -4,6 +4,7 @@
  */
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,12 +99,24 @@ name_user(int proc, const char *pid, char *out, size_t size)
 	    pid);
 }
 
+/* May this user not know what the process has open?  One that has gone by now
+ * is not hidden. */
+static bool
+is_hidden(int proc)
+{
+	char target[1];
+
+	return readlinkat(proc, "cwd", target, sizeof(target)) < 0 &&
+	    errno == EACCES;
+}
+
 void
 mount_users(const char *dir, char *out, size_t size)
 {
 	DIR *d = opendir("/proc");
 	const struct dirent *e;
 	unsigned shown = 0;
+	bool hidden = false;
 
 	out[0] = '\0';
 	if (d == NULL)
@@ -122,8 +135,12 @@ mount_users(const char *dir, char *out, size_t size)
 		if (uses(proc, dir)) {
 			name_user(proc, e->d_name, out, size);
 			shown++;
+		} else if (is_hidden(proc)) {
+			hidden = true;
 		}
 		(void)close(proc);
 	}
 	(void)closedir(d);
+	if (shown == 0 && hidden)
+		(void)snprintf(out, size, "processes of others");
 }

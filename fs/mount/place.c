@@ -61,19 +61,23 @@ int
 place_control_dirs(struct place_dirs *out, struct dm_err *err)
 {
 	const char *runtime = absolute("XDG_RUNTIME_DIR");
+	char session[64];
 
 	out->n = 0;
 	if (runtime != NULL &&
 	    join(out->dir[out->n++], runtime, "/datamount", err) < 0)
 		return -1;
-	if (geteuid() == 0)
-		return join(out->dir[out->n++], "/run", "/datamount", err);
-	if (state_dir(out->dir[out->n++], err) < 0)
+	if (geteuid() == 0 &&
+	    join(out->dir[out->n++], "/run", "/datamount", err) < 0)
 		return -1;
-	/* Without a login session in the environment, as under cron. */
-	if (runtime == NULL)
-		(void)snprintf(out->dir[out->n++], PATH_MAX,
-		    "/run/user/%u/datamount", (unsigned)geteuid());
+	if (geteuid() != 0 && state_dir(out->dir[out->n++], err) < 0)
+		return -1;
+	/* Where a login session's are; the environment may not know of it, as
+	 * under cron, or mean another place. */
+	(void)snprintf(session, sizeof(session), "/run/user/%u/datamount",
+	    (unsigned)geteuid());
+	if (out->n == 0 || strcmp(out->dir[0], session) != 0)
+		(void)snprintf(out->dir[out->n++], PATH_MAX, "%s", session);
 	return 0;
 }
 

@@ -17,7 +17,9 @@ void place_name(const char *dir, char out[PLACE_NAME]);
 /*
  * Directories in which this user's control sockets may lie; the first is where
  * new ones are made: $XDG_RUNTIME_DIR/datamount if that is set, else for root
- * /run/datamount, for others datamount in the state directory.
+ * /run/datamount, for others datamount in the state directory.  The others,
+ * and that of a login session, are for looking only, so that mounts are found
+ * from where XDG_RUNTIME_DIR is not set or another one.
  */
 struct place_dirs {
 	char dir[PLACE_DIRS_MAX][PATH_MAX];

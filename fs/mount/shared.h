@@ -31,7 +31,7 @@ enum {
 	SHARED_INIT_MAX = 512,
 	SHARED_BEGUN_MAX = 3, /* runs of one request that ended in death */
 	SHARED_FAULTS = 128,
-	SHARED_FAULT_TEXT = 384,
+	SHARED_FAULT_TEXT = 512,
 };
 
 enum shared_stat {

@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 #include <linux/fuse.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "cache/base/buf.h"
 #include "cache/base/clock.h"
 #include "cache/base/err.h"
+#include "cache/base/hex.h"
 #include "fs/mount/fault.h"
 #include "fs/mount/mount.h"
 #include "fs/mount/shared.h"
@@ -64,6 +66,47 @@ text(const char *s)
 		copy[n] = (char)((s[n] & 0x80) != 0 ? '?' : s[n]);
 	copy[n] = '\0';
 	return json_string(copy);
+}
+
+/* A path, to be found again by its bytes: in hex too if it is no UTF-8. */
+static void
+set_path(json_t *o, const char *key, const char *s)
+{
+	json_t *plain = json_string(s);
+	char hex_key[32], *hex;
+	size_t n = strlen(s);
+
+	(void)json_object_set_new(o, key, plain != NULL ? plain : text(s));
+	if (plain != NULL)
+		return;
+	hex = malloc(2 * n + 1);
+	if (hex == NULL)
+		return;
+	dm_hex_encode(hex, (const uint8_t *)s, n);
+	(void)snprintf(hex_key, sizeof(hex_key), "%s_hex", key);
+	(void)json_object_set_new(o, hex_key, json_string(hex));
+	free(hex);
+}
+
+bool
+status_path(const json_t *status, const char *key, char *out, size_t size)
+{
+	const char *s = json_string_value(json_object_get(status, key)), *hex;
+	char hex_key[32];
+	size_t n;
+
+	(void)snprintf(hex_key, sizeof(hex_key), "%s_hex", key);
+	hex = json_string_value(json_object_get(status, hex_key));
+	if (hex == NULL) {
+		(void)snprintf(out, size, "%s", s != NULL ? s : "");
+		return s != NULL && strlen(s) < size;
+	}
+	n = strlen(hex) / 2;
+	out[0] = '\0';
+	if (n >= size || !dm_hex_decode((uint8_t *)out, n, hex))
+		return false;
+	out[n] = '\0';
+	return true;
 }
 
 static json_t *
@@ -155,15 +198,15 @@ whole(const struct supervisor *s)
 	json_t *o = json_object();
 
 	digest_hex(&spec->pin.commit, commit);
-	set(o, "dir", text(spec->dir));
+	set_path(o, "dir", spec->dir);
 	set(o, "state", text(state(s)));
 	set(o, "why", s->why[0] != '\0' ? text(s->why) : json_null());
-	set(o, "repository", text(spec->pin.repository[0]));
+	set_path(o, "repository", spec->pin.repository[0]);
 	set(o, "commit", text(commit));
 	set(o, "ref", text(spec->pin.ref));
-	set(o, "path", text(spec->pin.path));
-	set(o, "source", text(spec->source_path));
-	set(o, "cache_dir", text(spec->cache_dir));
+	set_path(o, "path", spec->pin.path);
+	set_path(o, "source", spec->source_path);
+	set_path(o, "cache_dir", spec->cache_dir);
 	set(o, "timeout_ms", number(spec->timeout_ms));
 	set(o, "memory", number(spec->memory));
 	set(o, "all_symlinks", json_boolean(spec->all_symlinks));

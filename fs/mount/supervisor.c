@@ -151,8 +151,7 @@ become_worker(struct supervisor *s, int report, pid_t supervisor)
 		(void)close(s->control.fd);
 	if (s->control.dir_fd >= 0)
 		(void)close(s->control.dir_fd);
-	if (s->spec->notify_fd >= 0)
-		(void)close(s->spec->notify_fd);
+	close_fd(&s->notify_fd);
 	worker_main(&start);
 }
 
@@ -300,10 +299,9 @@ on_report(struct supervisor *s, struct dm_err *err)
 	raise_read_ahead(s);
 	dm_log(DM_LOG_INFO, "mount", "%s is mounted", s->spec->dir);
 	tell_result(s, &report);
-	if (s->spec->notify_fd >= 0) {
-		(void)dm_write_full(s->spec->notify_fd, "\n", 1);
-		(void)close(s->spec->notify_fd);
-	}
+	if (s->notify_fd >= 0)
+		(void)dm_write_full(s->notify_fd, "\n", 1);
+	close_fd(&s->notify_fd);
 }
 
 /* Unmount now, and end soon: within four seconds even those who still have
@@ -509,6 +507,7 @@ clean_up(struct supervisor *s)
 	close_fd(&s->signal_fd);
 	close_fd(&s->report_fd);
 	close_fd(&s->leaver_fd);
+	close_fd(&s->notify_fd);
 	shared_free(s->shared);
 }
 
@@ -522,6 +521,7 @@ supervisor_run(const struct mount_spec *spec, int result_fd, const char *log,
 		.report_fd = -1,
 		.leaver_fd = -1,
 		.result_fd = result_fd,
+		.notify_fd = spec->notify_fd,
 		.control = { -1, -1, "" },
 		.wake_ms = DM_NEVER_MS,
 		.leave_ms = DM_NEVER_MS,

@@ -32,7 +32,8 @@ struct supervisor {
 	struct fuse_session *session;
 	unsigned major, minor; /* device number of the mount */
 	bool mounted;          /* at spec->dir, as far as we know */
-	int signal_fd, report_fd, result_fd, leaver_fd; /* -1: none */
+	int signal_fd, report_fd, result_fd, leaver_fd,
+	    notify_fd; /* -1: none */
 	struct control_server control;
 
 	pid_t worker;      /* 0: none now */

@@ -219,6 +219,17 @@ load(struct page_table *t, struct page *p, struct cache_wait *wait,
 					decode_chunks(p, err);
 }
 
+struct page *
+page_peek(struct page_table *t, enum object_kind kind, const struct digest *id)
+{
+	struct page *p;
+
+	dm_lock(&t->mu);
+	p = find_locked(t, kind, id);
+	dm_unlock(&t->mu);
+	return p;
+}
+
 int
 page_get(struct page_table *t, enum object_kind kind, const struct digest *id,
     const struct cache_place *at, struct page **out, struct cache_wait *wait,
@@ -227,9 +238,7 @@ page_get(struct page_table *t, enum object_kind kind, const struct digest *id,
 	DM_AUTO(putp) struct page *p = NULL;
 	char hex[DIGEST_HEX + 1];
 
-	dm_lock(&t->mu);
-	*out = find_locked(t, kind, id);
-	dm_unlock(&t->mu);
+	*out = page_peek(t, kind, id);
 	if (*out != NULL)
 		return 0;
 	p = calloc(1, sizeof(*p));

@@ -55,6 +55,10 @@ int page_get(struct page_table *t, enum object_kind kind,
     const struct digest *id, const struct cache_place *at, struct page **out,
     struct cache_wait *wait, struct dm_err *err) DM_MUST_CHECK;
 
+/* The same if it is in memory; else NULL. */
+struct page *page_peek(struct page_table *t, enum object_kind kind,
+    const struct digest *id) DM_MUST_CHECK;
+
 /* NULL is fine. */
 void page_put(struct page *p);
 

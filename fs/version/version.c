@@ -10,6 +10,7 @@
  */
 #include "fs/version/version.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +53,8 @@ struct key {
 	enum by by;
 	const char *name;
 	size_t name_len;
-	uint64_t n; /* position among entries, or among children */
+	uint64_t n;  /* position among entries, or among children */
+	bool recall; /* only in pages that are in memory */
 };
 
 static void
@@ -238,6 +240,19 @@ pick_child(const struct tree *index, const struct key *key,
 		*i = tree_by_child(index, key->n - p->children_before);
 }
 
+static int
+get_page(struct version *v, const struct key *key, const struct digest *id,
+    const struct cache_place *at, struct page **out, struct cache_wait *wait,
+    struct dm_err *err)
+{
+	if (!key->recall)
+		return page_get(v->pages, OBJECT_TREE, id, at, out, wait, err);
+	*out = page_peek(v->pages, OBJECT_TREE, id);
+	if (*out == NULL)
+		return dm_fail(err, DM_NOTFOUND, "not in memory");
+	return 0;
+}
+
 /*
  * Descend from a directory's top object to the page that holds what key
  * says; a key by number must be within the top's totals.  The caller puts
@@ -267,8 +282,7 @@ find_page(struct version *v, const struct version_node *dir,
 		if (!stored || claim.level > DM_LEVEL_MAX)
 			return dm_fail(err, DM_CORRUPT,
 			    "a directory's tree has no place or no level");
-		if (page_get(v->pages, OBJECT_TREE, &id, &at, &next, wait,
-			err) < 0)
+		if (get_page(v, key, &id, &at, &next, wait, err) < 0)
 			return -1;
 		page_put(p);
 		p = next;
@@ -323,6 +337,45 @@ check_depth(const struct version_node *dir, struct dm_err *err)
 		return dm_fail(err, DM_CORRUPT,
 		    "directories are nested deeper than %d", DM_DEPTH_MAX);
 	return 0;
+}
+
+/* Append "/NAME" for the entry; what does not fit is cut off. */
+static void
+append_name(char *out, size_t size, const struct tree_entry *e)
+{
+	size_t n = strlen(out);
+
+	(void)snprintf(out + n, size - n, "/%.*s", (int)e->name_len, e->name);
+}
+
+bool
+version_path_of(struct version *v, uint64_t ino, char *out, size_t size)
+{
+	struct version_node dir = v->root, node;
+	struct dm_err ignored;
+	struct tree_entry e;
+	struct place p;
+
+	out[0] = '\0';
+	if (ino <= 1 || ino - 1 > v->root.entries)
+		return ino == 1 && snprintf(out, size, "/") > 0;
+	while (dir.ino != ino) {
+		struct key key = {
+			.by = BY_ENTRY, .n = ino - dir.ino - 1, .recall = true
+		};
+		uint32_t i;
+
+		if (check_depth(&dir, &ignored) < 0 ||
+		    find_page(v, &dir, &key, &p, NULL, &ignored) < 0)
+			return false;
+		i = tree_by_entry(&p.page->tree, key.n - p.entries_before);
+		tree_entry_at(&p.page->tree, i, &e);
+		make_node(&dir, &p, i, &e, &node);
+		append_name(out, size, &e);
+		page_put(p.page);
+		dir = node;
+	}
+	return true;
 }
 
 /* Descend to the entry of a number; the caller puts p->page. */

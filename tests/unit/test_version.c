@@ -256,7 +256,8 @@ compare_tree(struct version *v, const struct maker_entry *d,
     const struct version_node *node, uint64_t *ino)
 {
 	struct listed l = { .dir = d, .node = node, .ino = *ino };
-	struct version_node by_name, by_number;
+	struct version_node by_name, by_number, by_path;
+	char path[DM_PATH_MAX + 1];
 	uint64_t children;
 	bool found = false;
 	size_t i;
@@ -274,6 +275,11 @@ compare_tree(struct version *v, const struct maker_entry *d,
 		assert_int_equal(by_name.ino, *ino);
 		OK(version_node(v, *ino, &by_number, NULL, &err));
 		assert_same(&by_name, &by_number);
+		if (version_path_of(v, *ino, path, sizeof(path))) {
+			OK(version_path(v, path, &by_path, &found, NULL, &err));
+			assert_true(found);
+			assert_same(&by_name, &by_path);
+		}
 		++*ino;
 		if (e->kind == TREE_DIR)
 			compare_tree(v, e, &by_name, ino);
@@ -311,6 +317,29 @@ static void
 test_every_number_is_the_entry_of_its_path(void **state)
 {
 	check_random_tree(*state, 88172645463325252, 0, 0);
+}
+
+static void
+test_a_path_is_told_only_from_what_is_in_memory(void **state)
+{
+	struct maker_entry in[] = { file("b", "1", 1), file("c", "2", 1) };
+	struct maker_entry top[] = { dir("a", in, 2) };
+	struct maker_entry root = dir("", top, 1);
+	struct fixture *f = *state;
+	struct version_node node;
+	char path[8];
+
+	open_tree(f, &root, 0, 0);
+	assert_true(version_path_of(f->v, 1, path, sizeof(path)));
+	assert_string_equal(path, "/");
+	assert_false(version_path_of(f->v, 4, path, sizeof(path)));
+	OK(version_node(f->v, 4, &node, NULL, &err));
+	assert_true(version_path_of(f->v, 4, path, sizeof(path)));
+	assert_string_equal(path, "/a/c");
+	assert_true(version_path_of(f->v, 4, path, 4));
+	assert_string_equal(path, "/a/");
+	assert_false(version_path_of(f->v, 0, path, sizeof(path)));
+	assert_false(version_path_of(f->v, 5, path, sizeof(path)));
 }
 
 static void
@@ -960,6 +989,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(every_number_is_the_entry_of_its_path),
 		TEST(pages_and_indexes_change_no_number),
+		TEST(a_path_is_told_only_from_what_is_in_memory),
 		TEST(any_part_of_a_file_reads_as_published),
 		TEST(only_regular_files_are_read),
 		TEST(git_aliases_are_neither_found_nor_listed),

@@ -363,7 +363,7 @@ test_a_failure_is_counted_and_told_in_an_attribute(void **state)
 	assert_int_equal(answer_to(f, FUSE_LOOKUP, 1, "a", 2), EIO);
 	assert_int_equal(shared_stat(f->shared, STAT_errors), 1);
 	assert_true(fault_last(f->shared, why, sizeof(why), &time));
-	assert_int_equal(strncmp(why, "lookup: ", 8), 0);
+	assert_int_equal(strncmp(why, "lookup of /: ", 13), 0);
 	assert_int_equal(answer_to(f, FUSE_GETXATTR, 1, body, sizeof(body)), 0);
 	assert_memory_equal(f->answer.bytes + sizeof(f->answer.header), why,
 	    strlen(why));

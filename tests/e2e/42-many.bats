@@ -1,0 +1,204 @@
+#!/usr/bin/env bats
+# Subdirectories, many mounts in one project, and mounts that are in the way.
+
+# shellcheck disable=SC2154,SC2016 # run sets them; patterns hold backquotes
+load helpers
+
+setup () {
+	dm_setup
+	need_fuse
+	two_versions
+	git init -q proj
+	cd proj || return 1
+}
+
+# What the mount shows, by the file that differs: 1 or 2.
+shown () {
+	sed 's/a,//' "${1:-data}/a.csv"
+}
+
+status_of () {
+	datamount status "$1" --json >"$T/status.json"
+	json "$T/status.json" "d[0]['$2']"
+}
+
+# ---- subdirectories ----
+
+# A third version in which the directory in/deep differs, with links.
+publish_deep () {
+	mkdir -p "$T/src/in/deep/er"
+	echo "$1" >"$T/src/in/deep/f"
+	echo below >"$T/src/in/deep/er/g"
+	ln -sfn f "$T/src/in/deep/stays"
+	ln -sfn ../../f "$T/src/in/deep/er/leaves"
+	ln -sfn ../f "$T/src/in/deep/er/up"
+	datamount commit -q "$T/src" "$REPO" -m deep
+}
+
+@test "a subdirectory is mounted, pinned, updated and synced as one" {
+	first=$(publish_deep one)
+	datamount -q "$REPO@:in/deep" data
+	diff "$T/src/in/deep/f" data/f
+	[ "$(readlink data/stays)" = f ]
+	grep -q '^path = /in/deep$' data.source
+	[ "$(status_of data path)" = in/deep ]
+	[ "$(status_of data commit)" = "$first" ]
+	datamount status --check data
+	git commit -qm one
+	second=$(publish_deep two)
+	datamount -q update data
+	[ "$(cat data/f)" = two ]
+	grep -q '^path = /in/deep$' data.source
+	grep -q "^commit = $second$" data.source
+	git stash -q
+	datamount sync 2>said
+	grep -q "${second:0:12} -> ${first:0:12}" said
+	[ "$(cat data/f)" = one ]
+	datamount status --check data
+}
+
+@test "a changed path in a pin is what sync mounts" {
+	publish_deep one >/dev/null
+	datamount -q "$REPO@:in" data
+	sed -i 's,^path = .*,path = /in/deep,' data.source
+	run -1 datamount status --check data
+	datamount -q sync
+	[ "$(cat data/f)" = one ]
+	datamount status --check data
+}
+
+@test "links count from the mounted subdirectory" {
+	publish_deep one >/dev/null
+	datamount -q --symlinks=all "$REPO@:in/deep" all
+	[ "$(readlink all/er/leaves)" = ../../f ]
+	datamount -q "$REPO@:in/deep" data
+	[ "$(readlink data/er/up)" = ../f ]
+	[ "$(cat data/er/up)" = one ]
+	run -1 readlink data/er/leaves
+	datamount -q "$REPO@:in" wider
+	[ "$(readlink wider/deep/er/leaves)" = ../../f ]
+}
+
+@test "totals and attributes of a mounted subdirectory are its own" {
+	publish_deep one >/dev/null
+	datamount -q "$REPO@:in/deep" data
+	[ "$(stat -f -c %c data)" -eq 7 ]
+	[ "$(stat -c %i data)" = 1 ]
+	need getfattr
+	[ "$(getfattr --only-values -n user.datamount.commit data)" = \
+		"$(status_of data commit)" ]
+	[ "$(getfattr --only-values -n user.datamount.digest data/f)" = \
+		"$(sha256sum <data/f | cut -d' ' -f1)" ]
+	! getfattr -n user.datamount.commit data/er || false
+}
+
+@test "a path that is missing, a file or no path at all is refused" {
+	publish_deep one >/dev/null
+	fails 1 "no 'no/such' in this version" datamount "$REPO@:no/such" data
+	fails 1 "'in/deep/f' is not a directory" \
+		datamount "$REPO@:in/deep/f" data
+	fails 1 'path' datamount "$REPO@:in/../in" data
+	[ ! -e data ] && [ ! -e data.source ]
+}
+
+@test "look, diff and export take the path of a subdirectory" {
+	publish_deep one >/dev/null
+	datamount ls "$REPO@:in/deep" | grep -q stays
+	datamount export -q "$REPO@:in" "$T/out"
+	[ "$(cat "$T/out/deep/f")" = one ]
+	datamount -q "$REPO@:in" data
+	datamount verify -q data
+}
+
+# ---- mount points ----
+
+@test "a mount point in a mount is refused, also under another name" {
+	datamount -q "$REPO@v1" data
+	fails 1 'lies in the version that is mounted at .*/proj/data: choose' \
+		datamount "$REPO@v2" data/sub
+	fails 1 'lies in the version' datamount "$REPO@v2" data/new
+	ln -s data/sub link
+	fails 1 'lies in the version' datamount "$REPO@v2" link
+	fails 1 'a version is mounted there: `datamount umount`' \
+		datamount --no-source "$REPO@v2" data
+	[ "$(dm_mounts | wc -l)" -eq 1 ]
+	[ "$(git ls-files | tr '\n' ' ')" = '.gitignore data.source ' ]
+}
+
+@test "a directory above a mount, and a work tree, are no mount points" {
+	mkdir up
+	datamount -q "$REPO@v1" up/data
+	fails 1 'up is not empty' datamount --no-source "$REPO@v2" up
+	fails 1 'proj is a Git work tree: mount on a directory in it' \
+		datamount "$REPO@v2" .
+	[ ! -e ../proj.source ]
+}
+
+@test "a mount point whose name is no UTF-8 is updated and synced" {
+	dir=$(printf 'd\377ta')
+	datamount -q "$REPO@v1" "$dir"
+	datamount -q update "$dir" v2
+	[ "$(shown "$dir")" = 2 ]
+	sed -i "s/^commit = .*/commit = $V1/" "$dir.source"
+	run -1 datamount status --check "$dir"
+	datamount -q sync
+	[ "$(shown "$dir")" = 1 ]
+	datamount status --check "$dir"
+	datamount status --json >"$T/status.json"
+	json "$T/status.json" "bytes.fromhex([x for x in d if 'dir_hex' in x][0]['dir_hex'])" | grep -q 'd\\xffta'
+}
+
+@test "mounts are found with and without XDG_RUNTIME_DIR" {
+	need_root
+	env -u XDG_RUNTIME_DIR datamount -q "$REPO@v1" data
+	[ "$(status_of data state)" = ok ]
+	env -u XDG_RUNTIME_DIR datamount umount data
+}
+
+@test "the notify descriptor gets its newline and is closed" {
+	mkfifo word
+	datamount -q --foreground --notify-fd 7 "$REPO@v1" data 7>word \
+		3>&- 4>&- 2>log &
+	ends_with_test $!
+	# cat ends when nobody has the other end open any more.
+	[ "$(timeout 20 cat word | od -An -c | tr -d ' ')" = '\n' ]
+	[ "$(shown)" = 1 ]
+	is_mounted data
+	datamount umount data
+}
+
+@test "a failed read is logged and told by its path" {
+	chmod -R u+w "$REPO/packs"
+	datamount -q "$REPO@v1" data
+	ls data/sub >/dev/null
+	find "$REPO/packs" -type f -exec truncate -s 0 {} +
+	run cat data/a.csv
+	[ "$status" -ne 0 ] || skip "the bytes were cached"
+	[[ $(datamount status data) == *'read of /a.csv: '* ]]
+	grep -q 'read of /a.csv (inode ' "$(status_of data log)"
+}
+
+@test "umount names those who use a mount in each way there is" {
+	datamount -q "$REPO@v1" data
+	(cd data && exec sleep 100) 3>&- 4>&- &
+	cwd=$!
+	ends_with_test "$cwd"
+	python3 -c 'import mmap, time
+f = open("data/a.csv", "rb")
+m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
+f.close()
+open("mapped", "w").close()
+time.sleep(100)' 3>&- 4>&- &
+	map=$!
+	ends_with_test "$map"
+	eventually test -e mapped
+	fails 1 "in use by .*sleep \($cwd\)" datamount umount data
+	kill "$cwd"
+	eventually gone "$cwd"
+	fails 1 "in use by python3[^ ]* \($map\): .*--lazy" datamount umount data
+	datamount umount --lazy data
+	run ! is_mounted data
+	datamount -q data
+	[ "$(shown)" = 1 ]
+}
+
