@@ -64,39 +64,49 @@ is_mount_point(const char *text, bool *answer, struct dm_err *err)
 
 /* What the operand is, and what is said of the repository behind it. */
 static int
-examine_operand(struct doctor *d, struct source_name *name, struct dm_err *err)
+examine_operand(struct doctor *d, struct source_file *version,
+    struct dm_err *err)
 {
 	const char *text = d->args->n > 0 ? d->args->operands[0] : NULL;
+	struct source_name name;
 	bool mounted = false;
 
-	*name = (struct source_name){ 0 };
+	memset(version, 0, sizeof(*version));
 	if (text == NULL)
 		return 0;
 	if (is_mount_point(text, &mounted, err) < 0)
 		return -1;
-	if (!mounted)
-		return config_name_parse(name, text, err);
-	doctor_mount(d, text, name);
-	return 0;
+	if (mounted) {
+		doctor_mount(d, text, version);
+		return 0;
+	}
+	if (config_name_parse(&name, text, err) < 0)
+		return -1;
+	memcpy(version->repository[0], name.repo, sizeof(name.repo));
+	memcpy(version->ref, name.ref, sizeof(name.ref));
+	version->nrepositories = 1;
+	return config_mirrors(version, err);
 }
 
 static int
 examine(struct doctor *d, struct dm_err *err)
 {
 	struct config_options o;
-	struct source_name name;
+	struct source_file version;
+	bool named;
 
-	if (examine_operand(d, &name, err) < 0 ||
-	    config_options(&o, d->args, name.repo[0] != '\0' ? name.repo : NULL,
+	if (examine_operand(d, &version, err) < 0)
+		return -1;
+	named = version.nrepositories > 0;
+	if (config_options(&o, d->args, named ? version.repository[0] : NULL,
 		err) < 0)
 		return -1;
 	doctor_say(d, DOCTOR_OK, "config", "can be read");
 	doctor_fuse(d, o.allow_other);
 	doctor_cache(d, o.cache_dir);
 	check_git(d);
-	if (name.repo[0] != '\0')
-		doctor_origin(d, name.repo, name.ref,
-		    session_brief_ms(o.timeout_ms));
+	if (named)
+		doctor_origin(d, &version, session_brief_ms(o.timeout_ms));
 	else
 		doctor_clock(d);
 	return 0;

@@ -11,6 +11,7 @@
 #include "cache/base/err.h"
 
 struct cmd_args;
+struct source_file;
 
 enum doctor_verdict { DOCTOR_OK, DOCTOR_WARN, DOCTOR_FAIL };
 
@@ -43,16 +44,14 @@ void doctor_fuse(struct doctor *d, bool allow_other);
 
 void doctor_cache(struct doctor *d, const char *dir);
 
-/* Of a repository, and a ref or "", as source_name has them; else of this
- * machine alone. */
-void doctor_origin(struct doctor *d, const char *repo, const char *ref,
+/* Of the repositories of version and its ref; else of this machine alone. */
+void doctor_origin(struct doctor *d, const struct source_file *version,
     uint64_t timeout_ms);
 void doctor_clock(struct doctor *d);
 
-/* The mount at dir, or what could be mounted there.  *version is what it reads:
- * repo "" if that is unknown. */
-struct source_name;
+/* The mount at dir, or what could be mounted there.  *version is what it reads,
+ * its ref the commit's id; no repositories if that is unknown. */
 void doctor_mount(struct doctor *d, const char *dir,
-    struct source_name *version);
+    struct source_file *version);
 
 #endif

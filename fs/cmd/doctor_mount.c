@@ -6,7 +6,6 @@
 #include "fs/cmd/doctor.h"
 #include "fs/cmd/pin.h"
 #include "fs/mount/mount.h"
-#include "fs/source/source.h"
 
 enum { DOCTOR_STATUS_MAX = 1 << 20, DOCTOR_HEX = 12 };
 
@@ -82,9 +81,8 @@ check_pin(struct doctor *d, const char *dir, const json_t *o)
 /* Nothing answers: is a dead mount there, or nothing but a pin? */
 static void
 check_unmounted(struct doctor *d, const struct pin_place *place,
-    struct source_name *version)
+    struct source_file *version)
 {
-	struct source_file pin;
 	struct dm_err err = { 0 };
 	char at[PATH_MAX];
 	bool found = false;
@@ -98,19 +96,36 @@ check_unmounted(struct doctor *d, const struct pin_place *place,
 		doctor_say(d, DOCTOR_OK, "mount-state",
 		    "nothing is mounted at %s", place->dir);
 	}
-	if (pin_read(place->source, &pin, &found, &err) < 0 ||
-	    (found && pin_absolute(place->source, &pin, &err) < 0)) {
+	if (pin_read(place->source, version, &found, &err) < 0 ||
+	    (found && pin_absolute(place->source, version, &err) < 0)) {
+		version->nrepositories = 0;
 		doctor_say(d, DOCTOR_FAIL, "pin", "%s", err.text);
 	} else if (found) {
-		memcpy(version->repo, pin.repository[0], sizeof(version->repo));
-		digest_hex(&pin.commit, version->ref);
+		digest_hex(&version->commit, version->ref);
 		doctor_say(d, DOCTOR_OK, "pin", "%s can be read",
 		    place->source);
 	}
 }
 
+/* What is mounted; the mirrors are those that the .source file names now. */
+static void
+note_version(struct source_file *version, const json_t *o)
+{
+	const char *path = string(o, "source");
+	struct dm_err ignored = { 0 };
+	bool found = false;
+
+	if (path[0] == '\0' || pin_read(path, version, &found, &ignored) < 0 ||
+	    !found || pin_absolute(path, version, &ignored) < 0)
+		version->nrepositories = 1;
+	(void)snprintf(version->repository[0], sizeof(version->repository[0]),
+	    "%s", string(o, "repository"));
+	(void)snprintf(version->ref, sizeof(version->ref), "%s",
+	    string(o, "commit"));
+}
+
 void
-doctor_mount(struct doctor *d, const char *dir, struct source_name *version)
+doctor_mount(struct doctor *d, const char *dir, struct source_file *version)
 {
 	DM_AUTO(dm_buf_release)
 	struct dm_buf text = DM_BUF(DOCTOR_STATUS_MAX);
@@ -119,7 +134,7 @@ doctor_mount(struct doctor *d, const char *dir, struct source_name *version)
 	bool found = false;
 	json_t *o;
 
-	*version = (struct source_name){ 0 };
+	memset(version, 0, sizeof(*version));
 	if (pin_place(&place, dir, NULL, &err) < 0 ||
 	    mount_status(place.dir, &text, &found, &err) < 0) {
 		doctor_say(d, DOCTOR_FAIL, "mount-state", "%s", err.text);
@@ -130,10 +145,7 @@ doctor_mount(struct doctor *d, const char *dir, struct source_name *version)
 		return;
 	}
 	o = json_loadb(text.data, text.size, 0, NULL);
-	(void)snprintf(version->repo, sizeof(version->repo), "%s",
-	    string(o, "repository"));
-	(void)snprintf(version->ref, sizeof(version->ref), "%s",
-	    string(o, "commit"));
+	note_version(version, o);
 	check_state(d, place.dir, o);
 	check_pin(d, place.dir, o);
 	doctor_end(d);

@@ -73,7 +73,8 @@ struct examination {
 	const char *url; /* without its query */
 	const char *ref;
 	uint64_t timeout_ms;
-	uint64_t commit_time; /* of the newest version; 0: not known */
+	struct digest commit; /* what ref is */
+	uint64_t commit_time; /* 0: the commit could not be read */
 };
 
 static const char *
@@ -118,7 +119,7 @@ examine_identity(struct examination *e)
 
 /* Straight from the origin: the cache is another matter. */
 static int
-read_commit(struct examination *e, const struct digest *id, struct dm_err *err)
+read_commit(struct examination *e, struct repo *repo, struct dm_err *err)
 {
 	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(DM_COMMIT_MAX);
 	char hex[DIGEST_HEX + 1], path[DIGEST_HEX + 16];
@@ -126,15 +127,15 @@ read_commit(struct examination *e, const struct digest *id, struct dm_err *err)
 	struct digest is;
 	bool found = false;
 
-	digest_hex(id, hex);
+	digest_hex(&e->commit, hex);
 	(void)snprintf(path, sizeof(path), "commits/%.2s/%s", hex, hex);
-	if (origin_read(e->repo->origin, path, dm_deadline_ms(e->timeout_ms),
+	if (origin_read(repo->origin, path, dm_deadline_ms(e->timeout_ms),
 		&text, &found, err) < 0)
 		return -1;
 	if (!found)
 		return dm_fail(err, DM_NOTFOUND, "%s is missing", path);
 	digest_of(&is, text.data, text.size);
-	if (!digest_equal(&is, id))
+	if (!digest_equal(&is, &e->commit))
 		return dm_fail(err, DM_CORRUPT, "%s does not match its id",
 		    path);
 	if (commit_decode(&commit, text.data, text.size, err) < 0)
@@ -156,7 +157,8 @@ examine_versions(struct examination *e)
 		    "repository", "%s", err.text);
 		return;
 	}
-	if (read_commit(e, &now.commit, &err) < 0) {
+	e->commit = now.commit;
+	if (read_commit(e, e->repo, &err) < 0) {
 		doctor_say(e->d, DOCTOR_FAIL, "repository", "%s: %s", e->url,
 		    err.text);
 		doctor_fix(e->d, "copy the repository again, refs last");
@@ -222,17 +224,67 @@ examine_clock(struct examination *e)
 		doctor_clock(e->d);
 }
 
+/* ---- mirrors ---- */
+
+/* Is it the same repository, and up to date?  One that is down is made up for
+ * by the others. */
+static void
+judge_mirror(struct examination *e, struct repo *mirror)
+{
+	const char *folder = origin_folder(mirror->origin);
+	const char *url = origin_name(mirror->origin);
+	struct dm_err err = { 0 };
+
+	if (folder != NULL && pin_check_owner(folder, &err) < 0) {
+		doctor_say(e->d, DOCTOR_FAIL, "mirror", "%s", err.text);
+	} else if (repo_identify(mirror, &err) < 0) {
+		doctor_say(e->d, DOCTOR_WARN, "mirror", "%s", err.text);
+		doctor_fix(e->d, "%s", advice(err.code, folder != NULL));
+	} else if (e->repo->id_known &&
+	    memcmp(mirror->id, e->repo->id, REPO_ID_SIZE) != 0) {
+		doctor_say(e->d, DOCTOR_FAIL, "mirror",
+		    "%s is another repository", url);
+		doctor_fix(e->d, "correct its URL, or remove it");
+	} else if (e->commit_time > 0 && read_commit(e, mirror, &err) < 0) {
+		doctor_say(e->d, DOCTOR_WARN, "mirror", "%s: %s", url,
+		    err.text);
+		doctor_fix(e->d, "bring the copy up to date");
+	} else {
+		doctor_say(e->d, DOCTOR_OK, "mirror", "%s answers", url);
+	}
+	doctor_end(e->d);
+}
+
+static void
+examine_mirror(struct examination *e, const char *url)
+{
+	struct repo *mirror = NULL;
+	struct dm_err err = { 0 };
+
+	if (repo_open(&mirror, e->repo->net, NULL, url, e->timeout_ms, &err) <
+	    0) {
+		doctor_say(e->d, DOCTOR_FAIL, "mirror", "%s", err.text);
+		doctor_end(e->d);
+		return;
+	}
+	judge_mirror(e, mirror);
+	repo_close(mirror); /* every answer was waited for */
+}
+
 void
-doctor_origin(struct doctor *d, const char *repo, const char *ref,
+doctor_origin(struct doctor *d, const struct source_file *version,
     uint64_t timeout_ms)
 {
-	struct examination e = { .d = d, .ref = ref, .timeout_ms = timeout_ms };
+	struct examination e = {
+		.d = d, .ref = version->ref, .timeout_ms = timeout_ms
+	};
 	struct net_options opt = { 0 };
 	struct dm_err err = { 0 };
 	struct net *net = NULL;
 
 	if (net_open(&net, &opt, &err) < 0 ||
-	    repo_open(&e.repo, net, NULL, repo, timeout_ms, &err) < 0) {
+	    repo_open(&e.repo, net, NULL, version->repository[0], timeout_ms,
+		&err) < 0) {
 		doctor_say(d, DOCTOR_FAIL, "origin", "%s", err.text);
 		doctor_end(d);
 		net_close(net);
@@ -244,6 +296,8 @@ doctor_origin(struct doctor *d, const char *repo, const char *ref,
 			examine_server(&e);
 		examine_versions(&e);
 	}
+	for (unsigned i = 1; i < version->nrepositories; i++)
+		examine_mirror(&e, version->repository[i]);
 	examine_clock(&e);
 	doctor_end(d);
 	net_close(net); /* its threads use the origin */

@@ -381,6 +381,39 @@ doctor_root () {
 	doctor 1 'fail origin: .*belongs to user 12345' "$REPO"
 }
 
+@test "mirrors are the same repository, up to date and up, or not" {
+	two_versions
+	cp -a "$REPO" same
+	cp -a "$REPO" old
+	chmod -R u+w old
+	rm "old/commits/${V2:0:2}/$V2"
+	datamount init other >/dev/null
+	printf '%s\n' '[repository "pets"]' "url = $REPO" "mirror = $T/same" \
+		"mirror = $T/old" "mirror = http://127.0.0.1:$(free_port)/x" \
+		>"$DATAMOUNT_CONFIG_SYSTEM"
+	doctor 0 'ok   mirror: .*/same answers' --timeout 1 pets
+	grep -q '^warn mirror: .*/old: .*missing.*fix: bring the copy' \
+		<<<"$output"
+	grep -q '^warn mirror: .*refused.*fix: is the server' <<<"$output"
+	sed -i "s|$T/same|$T/other|" "$DATAMOUNT_CONFIG_SYSTEM"
+	doctor 1 'fail mirror: .*/other is another repository.*fix' \
+		--timeout 1 pets@v1
+}
+
+@test "the mirrors of a pin are checked, mounted and not" {
+	two_versions
+	cp -a "$REPO" same
+	printf '%s\n' '[repository "pets"]' "url = $REPO" "mirror = $T/same" \
+		>"$DATAMOUNT_CONFIG_SYSTEM"
+	datamount --no-git pets@v1 data
+	rm "$DATAMOUNT_CONFIG_SYSTEM"
+	doctor 0 'ok   mirror: .*/same answers' data
+	datamount umount data
+	doctor 0 'ok   mirror: .*/same answers' data
+	rm -rf same
+	doctor 0 'warn mirror: .*/same: no datamount repository' data
+}
+
 # ---- a mount
 
 @test "a mount that is well is said, with its origin" {
