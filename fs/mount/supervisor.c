@@ -483,8 +483,11 @@ open_signals(struct supervisor *s, sigset_t *before, struct dm_err *err)
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGHUP);
-	(void)pthread_sigmask(SIG_BLOCK, &set, before);
 	s->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	/* What a worker is told by must not end one that has just been born. */
+	(void)sigaddset(&set, SIGUSR1);
+	(void)sigaddset(&set, SIGUSR2);
+	(void)pthread_sigmask(SIG_BLOCK, &set, before);
 	if (s->signal_fd < 0)
 		return dm_fail_errno(err, "signalfd");
 	return 0;
