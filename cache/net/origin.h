@@ -63,8 +63,8 @@ void origin_close(struct origin *o);
  * first place that is well, in the order in which they were added, the origin
  * itself being the first; a place that fails is left alone for a while, and
  * asked again when a small request of its own found it well.  What must not
- * be old comes from the origin alone.  Before the first transfer.  DM_INVALID:
- * as origin_open, or there are ORIGIN_PLACES_MAX.
+ * be old comes from the origin alone.  Not while an immutable file is being
+ * fetched.  DM_INVALID: as origin_open, or there are ORIGIN_PLACES_MAX.
  */
 enum { ORIGIN_PLACES_MAX = 8 };
 int origin_add_mirror(struct origin *o, const char *url,

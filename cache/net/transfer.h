@@ -17,7 +17,7 @@ struct origin {
 	char *name;
 	char *folder; /* NULL: url counts */
 	struct url url;
-	/* immutable from the first transfer on */
+	/* immutable from the first relay on */
 	struct origin *mirror[ORIGIN_PLACES_MAX - 1]; /* owned */
 	unsigned nmirrors;
 	/* atomic, relaxed */

@@ -95,6 +95,15 @@ void session_close(struct session *s);
 int session_open_in(struct session *s, const char *cache_dir,
     uint64_t timeout_ms, const char *repo, struct dm_err *err) DM_MUST_CHECK;
 
+/* Let immutable files come from the mirrors, too, that pin has behind its
+ * first repository, or that are configured for repo.  DM_DENIED: a folder
+ * that another user owns. */
+struct source_file;
+int session_mirrors(struct session *s, const struct source_file *pin,
+    struct dm_err *err) DM_MUST_CHECK;
+int session_configured_mirrors(struct session *s, const char *repo,
+    struct dm_err *err) DM_MUST_CHECK;
+
 /* The timeout of what a command does before its real work, in ms: names, refs,
  * commits, whether a version can be mounted.  At most 10 s. */
 uint64_t session_brief_ms(uint64_t timeout_ms);

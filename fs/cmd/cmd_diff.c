@@ -342,6 +342,10 @@ diff_with(struct session *sa, struct look *a, const struct cmd_args *args,
 			return -1;
 		sb = &other;
 	}
+	if (sb != sa && session_configured_mirrors(sb, name.repo, err) < 0) {
+		session_close(sb);
+		return -1;
+	}
 	rc = look_open(&b, sb->repo, sb == sa ? args->operands[1] : name.ref,
 	    true, err);
 	if (rc == 0) {
@@ -375,7 +379,9 @@ run_diff(int argc, char **argv, struct dm_err *err)
 	}
 	if (session_open(&s, &args, name.repo, err) < 0)
 		return -1;
-	rc = look_open(&a, s.repo, name.ref, true, err);
+	rc = session_configured_mirrors(&s, name.repo, err);
+	if (rc == 0)
+		rc = look_open(&a, s.repo, name.ref, true, err);
 	if (rc == 0) {
 		rc = diff_with(&s, &a, &args, err);
 		look_close(&a);

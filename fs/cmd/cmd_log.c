@@ -198,7 +198,9 @@ run_log(int argc, char **argv, struct dm_err *err)
 	    config_name_parse(&name, a.operands[0], err) < 0 ||
 	    session_open(&s, &a, name.repo, err) < 0)
 		return -1;
-	rc = log_of(s.repo, &a, name.ref, err);
+	rc = session_configured_mirrors(&s, name.repo, err);
+	if (rc == 0)
+		rc = log_of(s.repo, &a, name.ref, err);
 	session_close(&s);
 	return rc;
 }

@@ -16,6 +16,7 @@
 #include "cache/base/err.h"
 #include "fs/cmd/commands.h"
 #include "fs/cmd/config.h"
+#include "fs/cmd/mirrors.h"
 #include "fs/cmd/mounting.h"
 #include "fs/cmd/pin.h"
 #include "fs/source/git.h"
@@ -30,6 +31,7 @@ struct plan {
 	struct source_file old; /* what the .source file pins */
 	bool pinned;            /* it is there */
 	bool quiet, use_git;
+	bool more_mirrors; /* --mirror names some that were not pinned */
 
 	/* done so far */
 	bool made_dir, wrote_pin;
@@ -102,6 +104,24 @@ make_pin(struct source_file *pin, const struct source_name *name,
 	pin->sequence = now->sequence;
 }
 
+/* Mirrors that are configured, pinned already, named on the command line. */
+static int
+find_mirrors(struct plan *p, struct dm_err *err)
+{
+	struct source_file *pin = &p->m.spec.pin;
+
+	if (config_mirrors(pin, err) < 0)
+		return -1;
+	if (p->pinned) {
+		struct source_file old = p->old;
+
+		if (pin_absolute(p->place.source, &old, err) < 0 ||
+		    mirrors_copy(pin, &old, err) < 0)
+			return -1;
+	}
+	return mirrors_given(pin, &p->args, &p->more_mirrors, err);
+}
+
 /* Find and load what REPO[@REF][:PATH] means now. */
 static int
 resolve_name(struct plan *p, const struct source_name *name, struct session *s,
@@ -121,7 +141,8 @@ resolve_name(struct plan *p, const struct source_name *name, struct session *s,
 	make_pin(&p->m.spec.pin, name, &now, s->repo);
 	if (p->pinned)
 		memcpy(p->m.spec.pin.repo_id, p->old.repo_id, REPO_ID_SIZE);
-	if (config_mirrors(&p->m.spec.pin, err) < 0)
+	if (find_mirrors(p, err) < 0 ||
+	    session_mirrors(s, &p->m.spec.pin, err) < 0)
 		return -1;
 	return mounting_load(&p->m, s, p->pinned, err);
 }
@@ -167,11 +188,26 @@ load_pin(struct plan *p, struct dm_err *err)
 		    p->place.source, p->shown);
 	*pin = p->old;
 	if (pin_absolute(p->place.source, pin, err) < 0 ||
+	    mirrors_given(pin, &p->args, &p->more_mirrors, err) < 0 ||
 	    mounting_options(&p->m, &p->args, pin->repository[0], err) < 0)
 		return -1;
 	if (mounting_fetch(&p->m, true, err) < 0)
 		return dm_wrap(err, "%s", source_name(p));
 	return 0;
+}
+
+/* The pin stays as it is, but for new mirrors at its end. */
+static int
+write_mirrors(const struct plan *p, struct dm_err *err)
+{
+	struct source_file pin = p->old;
+	bool added = false;
+
+	if (pin_absolute(p->place.source, &pin, err) < 0 ||
+	    mirrors_given(&pin, &p->args, &added, err) < 0 ||
+	    pin_relative(p->place.source, &pin, err) < 0)
+		return -1;
+	return added ? pin_write(p->place.source, &pin, err) : 0;
 }
 
 /* Write the pin, unless it is there.  Outside of Git nobody waits for it. */
@@ -183,8 +219,10 @@ write_pin(struct plan *p, struct dm_err *err)
 	struct dm_err why = { 0 };
 	bool in_git = false;
 
-	if (p->pinned || p->place.source[0] == '\0')
+	if (p->place.source[0] == '\0')
 		return 0;
+	if (p->pinned)
+		return p->more_mirrors ? write_mirrors(p, err) : 0;
 	if (pin_relative(p->place.source, &pin, err) < 0)
 		return -1;
 	if (pin_write(p->place.source, &pin, &why) == 0) {
@@ -403,6 +441,7 @@ static const struct cmd_option options[] = {
 	{ "source", 0, "FILE", "pin in FILE, not in DIR.source" },
 	{ "no-source", 0, NULL, "write no pin" },
 	{ "no-git", 0, NULL, "leave Git alone" },
+	{ "mirror", 0, "REPO", "also read from this copy; may be repeated" },
 	CMD_MOUNT_OPTIONS,
 	{ "notify-fd", 0, "N", "write a newline to descriptor N once usable" },
 	CMD_SESSION_OPTIONS,

@@ -153,6 +153,36 @@ print_waiting(const json_t *o)
 	}
 }
 
+/* Where bytes come from; how each place fares only matters if there is a
+ * choice. */
+static void
+print_repositories(const json_t *o)
+{
+	const json_t *list = json_object_get(o, "repositories");
+	size_t n = json_array_size(list);
+	char bytes[CMD_BYTES_TEXT];
+
+	if (n < 2)
+		printf("  from     %s\n", string(o, "repository"));
+	for (size_t i = 0; n > 1 && i < n; i++) {
+		const json_t *r = json_array_get(list, i);
+		time_t since = (time_t)number(r, NULL, "down_since");
+		char when[32] = "";
+		struct tm tm;
+
+		if (since != 0 && gmtime_r(&since, &tm) != NULL)
+			(void)strftime(when, sizeof(when),
+			    ", down since %Y-%m-%dT%H:%M:%SZ", &tm);
+		printf("  %s   %s: %s in %llu requests, %llu failed, %llu "
+		       "bad%s\n",
+		    i == 0 ? "from  " : "mirror", string(r, "url"),
+		    cmd_bytes(bytes, number(r, NULL, "bytes")),
+		    (unsigned long long)number(r, NULL, "requests"),
+		    (unsigned long long)number(r, NULL, "failures"),
+		    (unsigned long long)number(r, NULL, "bad"), when);
+	}
+}
+
 static void
 print_mount(const json_t *o, const struct pinned *p)
 {
@@ -162,7 +192,7 @@ print_mount(const json_t *o, const struct pinned *p)
 	printf("%s\n", string(o, "dir"));
 	printf("  version  %s%s%s%s%s\n", string(o, "commit"),
 	    ref[0] != '\0' ? " " : "", ref, path[0] != '\0' ? " :" : "", path);
-	printf("  from     %s\n", string(o, "repository"));
+	print_repositories(o);
 	print_pin(o, p);
 	print_state(o);
 	print_numbers(o);

@@ -119,7 +119,9 @@ load(struct move *m, const char *ref, struct dm_err *err)
 		session_brief_ms(m->next.spec.timeout_ms),
 		m->next.spec.pin.repository[0], err) < 0)
 		return -1;
-	rc = resolve(m, ref, &s, err);
+	rc = session_mirrors(&s, &m->next.spec.pin, err);
+	if (rc == 0)
+		rc = resolve(m, ref, &s, err);
 	session_close(&s);
 	if (rc < 0)
 		return -1;

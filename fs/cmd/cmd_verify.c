@@ -463,7 +463,7 @@ run_verify(int argc, char **argv, struct dm_err *err)
 			return -1;
 		with_cache(&b, &a, temp);
 	}
-	rc = look_name_open(&l, &b, a.operands[0], err);
+	rc = look_name_open_alone(&l, &b, a.operands[0], err);
 	if (rc == 0) {
 		rc = verify(&l, &a, temp[0] != '\0' ? temp : NULL, err);
 		look_name_close(&l);

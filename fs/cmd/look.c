@@ -50,9 +50,9 @@ look_symlinks(const struct cmd_args *a, bool *all, struct dm_err *err)
 	return 0;
 }
 
-int
-look_name_open(struct look_name *out, const struct cmd_args *a,
-    const char *text, struct dm_err *err)
+static int
+open_name(struct look_name *out, const struct cmd_args *a, const char *text,
+    bool mirrors, struct dm_err *err)
 {
 	bool all_symlinks;
 
@@ -61,12 +61,29 @@ look_name_open(struct look_name *out, const struct cmd_args *a,
 	    config_name_parse(&out->name, text, err) < 0 ||
 	    session_open(&out->session, a, out->name.repo, err) < 0)
 		return -1;
-	if (look_open(&out->look, out->session.repo, out->name.ref,
+	if ((mirrors &&
+		session_configured_mirrors(&out->session, out->name.repo, err) <
+		    0) ||
+	    look_open(&out->look, out->session.repo, out->name.ref,
 		all_symlinks, err) < 0) {
 		session_close(&out->session);
 		return -1;
 	}
 	return 0;
+}
+
+int
+look_name_open(struct look_name *out, const struct cmd_args *a,
+    const char *text, struct dm_err *err)
+{
+	return open_name(out, a, text, true, err);
+}
+
+int
+look_name_open_alone(struct look_name *out, const struct cmd_args *a,
+    const char *text, struct dm_err *err)
+{
+	return open_name(out, a, text, false, err);
 }
 
 void

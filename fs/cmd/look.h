@@ -36,6 +36,9 @@ struct look_name {
 };
 int look_name_open(struct look_name *out, const struct cmd_args *a,
     const char *text, struct dm_err *err) DM_MUST_CHECK;
+/* Without its mirrors. */
+int look_name_open_alone(struct look_name *out, const struct cmd_args *a,
+    const char *text, struct dm_err *err) DM_MUST_CHECK;
 void look_name_close(struct look_name *l);
 
 /* The entry of a path ("" the root).  DM_NOTFOUND. */

@@ -96,23 +96,25 @@ check_identity(const struct mounting *m, struct session *s, bool cached,
     struct dm_err *err)
 {
 	uint64_t timeout_ms = s->repo->timeout_ms;
+	bool mirrored = origin_places(s->repo->origin) > 1;
 	struct dm_err why = { 0 };
 	int rc;
 
-	if (cached && (timeout_ms == 0 || timeout_ms > IDENTIFY_MS))
+	if ((cached || mirrored) &&
+	    (timeout_ms == 0 || timeout_ms > IDENTIFY_MS))
 		s->repo->timeout_ms = IDENTIFY_MS;
 	rc = repo_identify(s->repo, &why);
 	s->repo->timeout_ms = timeout_ms;
-	if (rc < 0 && !cached) {
+	if (rc < 0 && !cached && !(mirrored && why.code == DM_OFFLINE)) {
 		*err = why;
 		return -1;
 	}
 	if (rc < 0) {
 		if (!m->quiet)
 			(void)fprintf(stderr,
-			    "datamount: from the cache, for the repository "
+			    "datamount: from %s, for the repository "
 			    "cannot be asked: %s\n",
-			    why.text);
+			    cached ? "the cache" : "a mirror", why.text);
 		return 0;
 	}
 	if (memcmp(s->repo->id, m->spec.pin.repo_id, REPO_ID_SIZE) != 0)
@@ -165,6 +167,8 @@ mounting_fetch(struct mounting *m, bool compare, struct dm_err *err)
 		return -1;
 	rc = mounting_check_folder(&s, err);
 	if (rc == 0)
+		rc = session_mirrors(&s, &m->spec.pin, err);
+	if (rc == 0)
 		rc = mounting_load(m, &s, compare, err);
 	session_close(&s);
 	return rc;
@@ -187,6 +191,21 @@ take_number(const json_t *status, const char *key)
 	return n > 0 ? (uint64_t)n : 0;
 }
 
+static bool
+take_repositories(const json_t *status, struct source_file *pin)
+{
+	const json_t *list = json_object_get(status, "repositories");
+	size_t n = json_array_size(list), room = sizeof(pin->repository[0]);
+	bool whole =
+	    status_path(status, "repository", pin->repository[0], room);
+
+	pin->nrepositories = 1;
+	for (size_t i = 1; whole && i < n && i < SOURCE_MIRRORS_MAX; i++)
+		whole = status_path(json_array_get(list, i), "url",
+		    pin->repository[pin->nrepositories++], room);
+	return whole;
+}
+
 static int
 decode_status(const json_t *status, struct mount_spec *spec, struct dm_err *err)
 {
@@ -196,12 +215,10 @@ decode_status(const json_t *status, struct mount_spec *spec, struct dm_err *err)
 		sizeof(spec->source_path)) &&
 	    status_path(status, "cache_dir", spec->cache_dir,
 		sizeof(spec->cache_dir)) &&
-	    status_path(status, "repository", spec->pin.repository[0],
-		sizeof(spec->pin.repository[0])) &&
+	    take_repositories(status, &spec->pin) &&
 	    status_path(status, "path", spec->pin.path, sizeof(spec->pin.path));
 
 	take_text(status, "commit", commit, sizeof(commit));
-	spec->pin.nrepositories = 1;
 	spec->timeout_ms = take_number(status, "timeout_ms");
 	spec->memory = take_number(status, "memory");
 	spec->all_symlinks =

@@ -40,7 +40,7 @@ int mounting_options(struct mounting *m, const struct cmd_args *a,
  * Fetch the commit that spec.pin names, and what the first ls needs, from s or
  * its cache, so that what is wrong with them is found before anything is
  * changed.  With compare the repository's id must be the pin's; one that does
- * not answer is then no error if the rest was cached.
+ * not answer is then no error if the rest was cached or came from a mirror.
  */
 int mounting_load(struct mounting *m, struct session *s, bool compare,
     struct dm_err *err) DM_MUST_CHECK;

@@ -1,9 +1,14 @@
 /* What a command needs to look at a repository: net, cache, repository. */
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "cache/base/err.h"
+#include "cache/base/io.h"
 #include "cache/cache.h"
 #include "cache/net/origin.h"
 #include "fs/cmd/cmd.h"
 #include "fs/cmd/config.h"
+#include "fs/cmd/pin.h"
 #include "fs/source/source.h"
 
 /* A command that cannot begin should say so soon, however long the reads of a
@@ -56,6 +61,41 @@ session_open(struct session *s, const struct cmd_args *a, const char *repo,
 		.memory = o.memory,
 		.timeout_ms = o.timeout_ms };
 	return open_all(s, &opt, repo, err);
+}
+
+int
+session_mirrors(struct session *s, const struct source_file *pin,
+    struct dm_err *err)
+{
+	struct origin_place place;
+
+	for (unsigned i = 1; i < pin->nrepositories; i++) {
+		if (origin_add_mirror(s->repo->origin, pin->repository[i],
+			err) < 0)
+			return dm_wrap(err, "mirror %u", i);
+		origin_place(s->repo->origin,
+		    origin_places(s->repo->origin) - 1, &place);
+		if (place.folder != NULL &&
+		    pin_check_owner(place.folder, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+session_configured_mirrors(struct session *s, const char *repo,
+    struct dm_err *err)
+{
+	DM_AUTO(dm_freep) struct source_file *pin = calloc(1, sizeof(*pin));
+
+	if (pin == NULL)
+		return dm_fail(err, DM_NOMEM, "mirrors");
+	(void)snprintf(pin->repository[0], sizeof(pin->repository[0]), "%s",
+	    repo);
+	pin->nrepositories = 1;
+	if (config_mirrors(pin, err) < 0)
+		return -1;
+	return session_mirrors(s, pin, err);
 }
 
 void

@@ -60,7 +60,8 @@ int mount_try(unsigned *major, unsigned *minor,
  * keys are those by which update and sync mount again as it was: strings
  * "dir", "source" (source_path), "repository" (the first, absolute), "commit",
  * "path", "cache_dir"; integers "timeout_ms", "memory"; booleans
- * "all_symlinks", "allow_other". */
+ * "all_symlinks", "allow_other"; and an array of objects, "repositories", of
+ * which "url" is a string. */
 struct dm_buf;
 int mount_status(const char *dir, struct dm_buf *json, bool *found,
     struct dm_err *err) DM_MUST_CHECK;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "cache/base/attr.h"
+#include "fs/format/source_file.h"
 
 struct dm_err;
 
@@ -62,11 +63,18 @@ struct shared_counts {
 	uint64_t requests, bytes, retries, failures;
 };
 
+/* The same, of one repository of the pin. */
+struct shared_place {
+	uint64_t requests, bytes, failures, bad;
+	int64_t down_since; /* seconds since 1970; 0: it is well */
+};
+
 struct shared {
 	_Atomic uint64_t stats[SHARED_STATS];
 	_Atomic uint32_t counts_asked; /* by the supervisor, ever higher */
 	_Atomic uint32_t counts_given; /* the asked that counts answers */
 	struct shared_counts counts;
+	struct shared_place places[SOURCE_MIRRORS_MAX];
 
 	_Atomic uint32_t nfaults;    /* ever; the last is at nfaults - 1, modulo
 				      * the table's size */

@@ -162,6 +162,27 @@ origin_part(const struct shared_counts *c)
 }
 
 static json_t *
+repositories(const struct source_file *pin, const struct shared *s)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < pin->nrepositories; i++) {
+		const struct shared_place *p = &s->places[i];
+		json_t *o = json_pack("{s:o,s:o,s:o,s:o,s:o}", "requests",
+		    number(p->requests), "bytes", number(p->bytes), "failures",
+		    number(p->failures), "bad", number(p->bad), "down_since",
+		    p->down_since != 0 ? json_integer(p->down_since) :
+					 json_null());
+
+		if (o == NULL)
+			continue;
+		set_path(o, "url", pin->repository[i]);
+		(void)json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *
 last_error(const struct shared *s)
 {
 	char why[SHARED_FAULT_TEXT];
@@ -220,6 +241,7 @@ whole(const struct supervisor *s)
 	set(o, "fuse", counters(s->shared));
 	set(o, "cache", cache_part(&counts));
 	set(o, "origin", origin_part(&counts));
+	set(o, "repositories", repositories(&spec->pin, s->shared));
 	set(o, "waiting", waiting(s->shared));
 	set(o, "last_error", last_error(s->shared));
 	return o;

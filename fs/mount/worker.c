@@ -307,6 +307,19 @@ replay(struct thread *th)
 }
 
 static int
+open_origin(struct worker *w, struct dm_err *err)
+{
+	const struct source_file *pin = &w->start.spec->pin;
+
+	if (origin_open(&w->origin, w->net, pin->repository[0], err) < 0)
+		return -1;
+	for (unsigned i = 1; i < pin->nrepositories; i++)
+		if (origin_add_mirror(w->origin, pin->repository[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+static int
 open_version(struct worker *w, struct dm_err *err)
 {
 	const struct mount_spec *spec = w->start.spec;
@@ -318,8 +331,7 @@ open_version(struct worker *w, struct dm_err *err)
 	};
 	struct version_options opt = { .all_symlinks = spec->all_symlinks };
 
-	if (net_open(&w->net, &net, err) < 0 ||
-	    origin_open(&w->origin, w->net, spec->pin.repository[0], err) < 0 ||
+	if (net_open(&w->net, &net, err) < 0 || open_origin(w, err) < 0 ||
 	    cache_open(&w->cache, &cache, err) < 0 ||
 	    version_open(&w->version, w->cache, w->origin, &w->commit, &opt,
 		err) < 0)
@@ -389,6 +401,25 @@ start_threads(struct worker *w, struct dm_err *err)
 	return 0;
 }
 
+static void
+give_places(struct worker *w, struct shared_place out[SOURCE_MIRRORS_MAX])
+{
+	int64_t now = (int64_t)time(NULL);
+	struct origin_place p;
+
+	for (unsigned i = 0; i < origin_places(w->origin); i++) {
+		origin_place(w->origin, i, &p);
+		out[i] = (struct shared_place){
+			.requests = p.counts.requests,
+			.bytes = p.counts.bytes,
+			.failures = p.counts.failures,
+			.bad = p.bad,
+		};
+		if (p.down_ms > 0)
+			out[i].down_since = now - (int64_t)(p.down_ms / 1000);
+	}
+}
+
 /* The supervisor wants to know the counts that only this process has. */
 static void
 give_counts(struct worker *w)
@@ -398,9 +429,11 @@ give_counts(struct worker *w)
 	struct cache_counts c = { 0 };
 	struct origin_counts o = { 0 };
 
+	memset(s->places, 0, sizeof(s->places));
 	if (w->version != NULL) {
 		cache_counts(w->cache, &c);
 		origin_counts(w->origin, &o);
+		give_places(w, s->places);
 	}
 	s->counts = (struct shared_counts){
 		.hits = c.hits,
