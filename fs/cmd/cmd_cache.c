@@ -10,18 +10,6 @@
 #include "fs/cmd/commands.h"
 #include "fs/cmd/config.h"
 
-/* The directory that --cache names, or the usual one. */
-static int
-cache_place(const struct cmd_args *a, char dir[PATH_MAX], struct dm_err *err)
-{
-	struct config_options o;
-
-	if (config_options(&o, a, NULL, err) < 0)
-		return -1;
-	memcpy(dir, o.cache_dir, PATH_MAX);
-	return 0;
-}
-
 static int
 print_json(const char *dir, const struct cache_usage *u, const char *free_key,
     struct dm_err *err)
@@ -79,7 +67,7 @@ run_cache(int argc, char **argv, struct dm_err *err)
 	char dir[PATH_MAX];
 
 	if (cmd_parse(&a, &cmd_cache, argc, argv, 1, 1, err) < 0 ||
-	    cache_place(&a, dir, err) < 0)
+	    config_cache_dir(dir, &a, err) < 0)
 		return -1;
 	if (strcmp(a.operands[0], "status") == 0)
 		return print_status(&a, dir, err);
@@ -121,7 +109,7 @@ run_fsck(int argc, char **argv, struct dm_err *err)
 	int rc;
 
 	if (cmd_parse(&a, &cmd_fsck, argc, argv, 0, 0, err) < 0 ||
-	    cache_place(&a, dir, err) < 0)
+	    config_cache_dir(dir, &a, err) < 0)
 		return -1;
 	progress = progress_new("checking", cmd_flag(&a, "quiet"));
 	rc = cache_fsck(dir, &check, on_progress, progress, err);

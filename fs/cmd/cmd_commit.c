@@ -116,6 +116,7 @@ commit(const struct cmd_args *a, const struct publish_target *to,
 	const char *excludes[EXCLUDES_MAX + 1];
 	bool quiet = cmd_flag(a, "quiet");
 	struct view view = { 0 };
+	char cache_dir[PATH_MAX];
 	struct publish_options o = {
 		.dir = a->operands[0],
 		.repo = to->repo,
@@ -128,8 +129,10 @@ commit(const struct cmd_args *a, const struct publish_target *to,
 	int rc;
 
 	if (get_message(a, &message, err) < 0 ||
-	    get_options(a, &o, excludes, err) < 0)
+	    get_options(a, &o, excludes, err) < 0 ||
+	    config_cache_dir(cache_dir, a, err) < 0)
 		return -1;
+	o.cache_dir = cache_dir;
 	o.message = message.data;
 	view.progress = progress_new("commit", quiet);
 	rc = publish_commit(&o, &r, err);

@@ -355,16 +355,16 @@ given_cache_dir(char out[PATH_MAX], const char *given, struct dm_err *err)
 }
 
 static int
-set_cache_dir(struct config_options *out, const char *given,
+find_cache_dir(char out[PATH_MAX], const char **why, const char *given,
     struct found configured, struct dm_err *err)
 {
+	*why = NULL;
 	if (given != NULL)
-		return given_cache_dir(out->cache_dir, given, err);
+		return given_cache_dir(out, given, err);
 	if (configured.item == NULL || cache_is_in_environment())
-		return cache_dir_default(out->cache_dir, sizeof(out->cache_dir),
-		    &out->cache_why, err);
-	(void)snprintf(out->cache_dir, sizeof(out->cache_dir), "%.*s",
-	    (int)configured.item->value.size, configured.item->value.data);
+		return cache_dir_default(out, PATH_MAX, why, err);
+	(void)snprintf(out, PATH_MAX, "%.*s", (int)configured.item->value.size,
+	    configured.item->value.data);
 	return 0;
 }
 
@@ -413,9 +413,22 @@ config_options(struct config_options *out, const struct cmd_args *a,
 	    set_symlinks(out, a, err) < 0)
 		return -1;
 	out->timeout_ms = seconds * 1000;
-	return set_cache_dir(out, cmd_value(a, "cache"),
+	return find_cache_dir(out->cache_dir, &out->cache_why,
+	    cmd_value(a, "cache"),
 	    choose(section, CONFIG_REPOSITORY_CACHE_DIR, CONFIG_CACHE_DIR),
 	    err);
+}
+
+int
+config_cache_dir(char out[PATH_MAX], const struct cmd_args *a,
+    struct dm_err *err)
+{
+	const char *why;
+
+	if (config_load(err) < 0)
+		return -1;
+	return find_cache_dir(out, &why, cmd_value(a, "cache"),
+	    find(CONFIG_CACHE_DIR), err);
 }
 
 int

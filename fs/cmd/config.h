@@ -50,6 +50,10 @@ struct config_options {
 int config_options(struct config_options *out, const struct cmd_args *a,
     const char *repo, struct dm_err *err) DM_MUST_CHECK;
 
+/* The cache directory alone, for no repository in particular. */
+int config_cache_dir(char out[PATH_MAX], const struct cmd_args *a,
+    struct dm_err *err) DM_MUST_CHECK;
+
 /* Add the mirrors that are configured for pin's only repository. */
 int config_mirrors(struct source_file *pin, struct dm_err *err) DM_MUST_CHECK;
 

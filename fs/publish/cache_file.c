@@ -1,41 +1,27 @@
 #include "fs/publish/cache_file.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cache/base/err.h"
 #include "cache/base/io.h"
-
-static const char *
-environment(const char *name)
-{
-	const char *value = secure_getenv(name);
-
-	return value != NULL && *value != '\0' ? value : NULL;
-}
+#include "cache/cache.h"
 
 static int
-find_folder(char out[PATH_MAX], struct dm_err *err)
+find_folder(char out[PATH_MAX], const char *dir, struct dm_err *err)
 {
-	const char *dir = environment("DATAMOUNT_CACHE");
-	const char *rest = "publish";
+	char usual[PATH_MAX];
+	const char *why = NULL;
 	struct stat st;
 
-	if (dir == NULL && geteuid() == 0) {
-		dir = "/var/cache/datamount";
-	} else if (dir == NULL && (dir = environment("XDG_CACHE_HOME"))) {
-		rest = "datamount/publish";
-	} else if (dir == NULL) {
-		dir = environment("HOME");
-		rest = ".cache/datamount/publish";
-	}
-	if (dir == NULL || dir[0] != '/')
+	if (dir == NULL &&
+	    cache_dir_default(usual, sizeof(usual), &why, err) < 0)
+		return -1;
+	if (snprintf(out, PATH_MAX, "%s/publish", dir != NULL ? dir : usual) >=
+	    PATH_MAX)
 		return dm_fail(err, DM_INVALID,
-		    "no cache directory: set HOME or DATAMOUNT_CACHE");
-	if (snprintf(out, PATH_MAX, "%s/%s", dir, rest) >= PATH_MAX)
-		return dm_fail(err, DM_INVALID, "%s: path too long", dir);
+		    "the path of the cache directory is too long");
 	if (dm_mkdirs(out, 0700, err) < 0)
 		return -1;
 	if (lstat(out, &st) < 0)
@@ -48,12 +34,12 @@ find_folder(char out[PATH_MAX], struct dm_err *err)
 }
 
 int
-cache_file_path(char out[PATH_MAX], const char *prefix, const char *name,
-    struct dm_err *err)
+cache_file_path(char out[PATH_MAX], const char *dir, const char *prefix,
+    const char *name, struct dm_err *err)
 {
 	char folder[PATH_MAX];
 
-	if (find_folder(folder, err) < 0)
+	if (find_folder(folder, dir, err) < 0)
 		return dm_wrap(err, "cache directory");
 	if (snprintf(out, PATH_MAX, "%s/%s%s.sqlite", folder, prefix, name) >=
 	    PATH_MAX)
@@ -75,10 +61,10 @@ cache_file_set_aside(const char *path, struct dm_err *err)
 }
 
 void
-cache_file_tmp_dir(char out[PATH_MAX])
+cache_file_tmp_dir(char out[PATH_MAX], const char *dir)
 {
 	struct dm_err ignored = { 0 };
 
-	if (find_folder(out, &ignored) < 0)
+	if (find_folder(out, dir, &ignored) < 0)
 		(void)snprintf(out, PATH_MAX, "/var/tmp");
 }

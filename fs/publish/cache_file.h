@@ -8,16 +8,16 @@
 
 struct dm_err;
 
-/* The path of a file in the folder publish/ of this user's cache directory,
- * which is made if need be: PREFIX, NAME, ".sqlite".  Fails if the folder
- * cannot be made, or others can write to it. */
-int cache_file_path(char out[PATH_MAX], const char *prefix, const char *name,
-    struct dm_err *err) DM_MUST_CHECK;
+/* The path of a file in the folder publish/ of the cache directory dir (NULL:
+ * cache_dir_default()), which is made if need be: PREFIX, NAME, ".sqlite".
+ * Fails if the folder cannot be made, or others can write to it. */
+int cache_file_path(char out[PATH_MAX], const char *dir, const char *prefix,
+    const char *name, struct dm_err *err) DM_MUST_CHECK;
 
 /* Rename a damaged file, so that a new one can be made. */
 int cache_file_set_aside(const char *path, struct dm_err *err) DM_MUST_CHECK;
 
-/* A directory for large temporary files. */
-void cache_file_tmp_dir(char out[PATH_MAX]);
+/* A directory for large temporary files: that folder, or /var/tmp. */
+void cache_file_tmp_dir(char out[PATH_MAX], const char *dir);
 
 #endif

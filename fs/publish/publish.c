@@ -311,7 +311,8 @@ open_index(struct publisher *p, struct dm_err *err)
 	struct dm_err e = { 0 };
 
 	dm_hex_encode(hex, p->folder->id, REPO_ID_SIZE);
-	if (cache_file_path(path, "index-v1-", hex, &e) < 0) {
+	if (cache_file_path(path, p->opt->cache_dir, "index-v1-", hex, &e) <
+	    0) {
 		p->opt->warn(p->opt->arg, e.text);
 		return object_index_open(&p->index, NULL, p->packs_dir, err);
 	}
@@ -335,7 +336,8 @@ open_stats(struct publisher *p)
 	struct dm_err e = { 0 };
 
 	/* without it every file is read, which is correct and says enough */
-	if (root == NULL || cache_file_path(path, "files-v1", "", &e) < 0 ||
+	if (root == NULL ||
+	    cache_file_path(path, p->opt->cache_dir, "files-v1", "", &e) < 0 ||
 	    stat_cache_open(&p->stats, path, root, &e) == 0)
 		return;
 	p->opt->warn(p->opt->arg, e.text);
@@ -389,7 +391,7 @@ walk_and_pack(struct publisher *p, struct dm_err *err)
 	};
 	bool empty = false;
 
-	cache_file_tmp_dir(tmp_dir);
+	cache_file_tmp_dir(tmp_dir, p->opt->cache_dir);
 	if (fstat(p->folder->fd, &opt.repo) < 0)
 		return dm_fail_errno(err, "%s", p->opt->repo);
 	if (walk(&opt, err) < 0)

@@ -37,8 +37,9 @@ struct publish_options {
 	const char *dir, *repo;
 	const char *branch;
 	const char *message;
-	const char *author; /* NULL: none */
-	uint64_t time;      /* seconds since 1970; 0: now */
+	const char *author;    /* NULL: none */
+	uint64_t time;         /* seconds since 1970; 0: now */
+	const char *cache_dir; /* remembers what was read; NULL: the usual */
 	const char *const *excludes;
 	size_t nexcludes;
 	bool all_symlinks; /* also those that leave dir */

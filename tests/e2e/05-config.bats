@@ -159,6 +159,20 @@ setting () {
 		"$T/general" ]
 }
 
+@test "commit, cache and fsck use the configured directory" {
+	user '[cache]' "dir = $T/own"
+	mkdir src
+	echo x >src/a
+	datamount init repo >/dev/null
+	datamount commit -q --symlinks keep src repo -m one
+	[ -e own/publish/files-v1.sqlite ]
+	[ ! -e "$XDG_CACHE_HOME" ] && [ ! -e "$HOME/cache" ]
+	datamount cache status | grep -q "$T/own"
+	datamount fsck | grep -q "^$T/own: "
+	DATAMOUNT_CACHE=$T/env datamount commit -q src repo -m two
+	[ -e env/publish/files-v1.sqlite ]
+}
+
 @test "the defaults of [mount] hold, and the command line wins" {
 	need_fuse
 	mkdir src
