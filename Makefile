@@ -10,7 +10,7 @@ JOBS     ?= 2#           test files that run at once
 
 PKG_CONFIG ?= pkg-config
 CLANG   ?= clang
-PKGS    := fuse3 jansson libcurl libzstd openssl sqlite3
+PKGS    := fuse3 jansson libcurl libzstd openssl sqlite3 libarchive
 B       := build/$(VARIANT)
 
 # CFLAGS and LDFLAGS belong to whoever runs make; ours are in DM_*.

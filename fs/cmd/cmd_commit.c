@@ -99,8 +99,8 @@ report(const struct publish_options *o, const struct publish_result *r,
 	(void)puts(hex); /* main reports what stdout refuses */
 	if (r->unchanged)
 		(void)fprintf(stderr,
-		    "%s is unchanged: %s stays at this version\n", o->dir,
-		    o->branch);
+		    "%s is unchanged: %s stays at this version\n",
+		    o->stream ? "the archive" : o->dir, o->branch);
 	else if (!quiet)
 		(void)fprintf(stderr,
 		    "committed %llu files, %s; stored %s new in %llu packs\n",
@@ -128,6 +128,15 @@ commit(const struct cmd_args *a, const struct publish_target *to,
 	struct publish_result r;
 	int rc;
 
+	o.stream = strcmp(o.dir, "-") == 0;
+	if (o.stream && isatty(STDIN_FILENO) == 1)
+		return cmd_usage(err,
+		    "- reads a tar archive from standard input, which is a"
+		    " terminal");
+	if (o.stream && cmd_value(a, "file") != NULL &&
+	    strcmp(cmd_value(a, "file"), "-") == 0)
+		return cmd_usage(err,
+		    "standard input is the archive: give the message with -m");
 	if (get_message(a, &message, err) < 0 ||
 	    get_options(a, &o, excludes, err) < 0 ||
 	    config_cache_dir(cache_dir, a, err) < 0)
@@ -173,8 +182,8 @@ static const struct cmd_option options[] = {
 
 const struct cmd cmd_commit = {
 	.name = "commit",
-	.args = "DIR REPO[@BRANCH] -m MESSAGE",
-	.help = "publish a directory as a new version, and print its id",
+	.args = "DIR|- REPO[@BRANCH] -m MESSAGE",
+	.help = "publish a directory, or a tar stream, as a new version",
 	.options = options,
 	.run = run_commit,
 };

@@ -29,10 +29,12 @@
 #include "fs/publish/folder.h"
 #include "fs/publish/hints.h"
 #include "fs/publish/ignore.h"
+#include "fs/publish/members.h"
 #include "fs/publish/object_index.h"
 #include "fs/publish/packer.h"
 #include "fs/publish/quote.h"
 #include "fs/publish/stat_cache.h"
+#include "fs/publish/tar.h"
 #include "fs/publish/tree_builder.h"
 #include "fs/publish/walk.h"
 #include "fs/publish/work.h"
@@ -51,6 +53,7 @@ struct publisher {
 	struct tree_builder *trees;
 	struct file_builder *files;
 	struct work_queue *queue;
+	struct members *members; /* of a stream; else NULL */
 	uint64_t nfiles, nbytes; /* taken from the queue */
 	uint64_t files_shown;
 
@@ -63,6 +66,7 @@ static void
 release(struct publisher *p)
 {
 	work_queue_close(p->queue);
+	members_close(p->members);
 	file_builder_free(p->files);
 	tree_builder_free(p->trees);
 	packer_close(p->packer);
@@ -109,6 +113,11 @@ add_entry(struct publisher *p, const struct work *w, const struct digest *id,
 {
 	struct tree_entry e = { .name = work_name(w), .kind = w->entry };
 
+	if (p->members != NULL) {
+		p->nfiles++;
+		return members_content(p->members, w->count,
+		    (uint64_t)w->st.st_size, id, at, err);
+	}
 	e.name_len = (uint16_t)strlen(e.name);
 	if (w->kind == WORK_LINK) {
 		e.target = w->target;
@@ -116,7 +125,7 @@ add_entry(struct publisher *p, const struct work *w, const struct digest *id,
 	} else {
 		e.size = (uint64_t)w->st.st_size;
 		e.files = 1;
-		if (e.size > 0)
+		if (id != NULL)
 			e.id = *id;
 		p->nfiles++;
 	}
@@ -258,24 +267,35 @@ warn(void *arg, const char *text)
 
 /* ---- before ---- */
 
+/* What is left out: the lines of a .datamountignore, and what was asked for.
+ */
+static int
+set_ignore(void *arg, const char *text, size_t size, struct dm_err *err)
+{
+	struct publisher *p = arg;
+
+	ignore_free(p->ignore);
+	p->ignore = ignore_new();
+	if (p->ignore == NULL)
+		return dm_fail(err, DM_NOMEM, "patterns");
+	if (size > 0 && ignore_add_lines(p->ignore, text, size, err) < 0)
+		return dm_wrap(err, ".datamountignore");
+	for (size_t i = 0; i < p->opt->nexcludes; i++)
+		if (ignore_add(p->ignore, p->opt->excludes[i], err) < 0)
+			return dm_wrap(err, "--exclude");
+	return 0;
+}
+
 static int
 load_ignore(struct publisher *p, struct dm_err *err)
 {
 	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(IGNORE_MAX);
 	bool found = false;
 
-	p->ignore = ignore_new();
-	if (p->ignore == NULL)
-		return dm_fail(err, DM_NOMEM, "patterns");
-	if (dm_file_read(p->dir, ".datamountignore", &text, &found, err) < 0)
+	if (!p->opt->stream &&
+	    dm_file_read(p->dir, ".datamountignore", &text, &found, err) < 0)
 		return -1;
-	if (text.size > 0 &&
-	    ignore_add_lines(p->ignore, text.data, text.size, err) < 0)
-		return dm_wrap(err, ".datamountignore");
-	for (size_t i = 0; i < p->opt->nexcludes; i++)
-		if (ignore_add(p->ignore, p->opt->excludes[i], err) < 0)
-			return dm_wrap(err, "--exclude");
-	return 0;
+	return set_ignore(p, text.data, text.size, err);
 }
 
 /* The branch as it is now, and the tree of its commit. */
@@ -349,10 +369,11 @@ open_stats(struct publisher *p)
 static int
 open_all(struct publisher *p, struct dm_err *err)
 {
-	p->dir = open(p->opt->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (p->dir < 0) {
-		(void)dm_fail_errno(err, "cannot publish %s", p->opt->dir);
-		return -1;
+	if (!p->opt->stream) {
+		p->dir = open(p->opt->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (p->dir < 0)
+			return dm_fail_errno(err, "cannot publish %s",
+			    p->opt->dir);
 	}
 	if (folder_open(&p->folder, p->opt->repo, err) < 0 ||
 	    load_parent(p, err) < 0 || load_ignore(p, err) < 0)
@@ -365,7 +386,8 @@ open_all(struct publisher *p, struct dm_err *err)
 	    packer_open(&p->packer, p->packs_dir, p->index, err) < 0 ||
 	    work_queue_open(&p->queue, p->packer, 0, err) < 0)
 		return -1;
-	open_stats(p);
+	if (!p->opt->stream)
+		open_stats(p);
 	p->trees = tree_builder_new(p->packer);
 	p->files = file_builder_new(p->packer);
 	if (p->trees == NULL || p->files == NULL)
@@ -376,7 +398,18 @@ open_all(struct publisher *p, struct dm_err *err)
 /* ---- walk, and after ---- */
 
 static int
-walk_and_pack(struct publisher *p, struct dm_err *err)
+take_all(struct publisher *p, struct dm_err *err)
+{
+	bool empty = false;
+
+	while (!empty)
+		if (take_one(p, &empty, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int
+walk_dir(struct publisher *p, struct dm_err *err)
 {
 	char tmp_dir[PATH_MAX];
 	struct walk_options opt = {
@@ -389,16 +422,53 @@ walk_and_pack(struct publisher *p, struct dm_err *err)
 		.warn = warn,
 		.arg = p,
 	};
-	bool empty = false;
 
 	cache_file_tmp_dir(tmp_dir, p->opt->cache_dir);
 	if (fstat(p->folder->fd, &opt.repo) < 0)
 		return dm_fail_errno(err, "%s", p->opt->repo);
-	if (walk(&opt, err) < 0)
+	return walk(&opt, err) < 0 ? -1 : take_all(p, err);
+}
+
+static const struct ignore *
+get_ignore(void *arg)
+{
+	const struct publisher *p = arg;
+
+	return p->ignore;
+}
+
+static int
+read_stream(struct publisher *p, struct dm_err *err)
+{
+	char tmp_dir[PATH_MAX];
+	struct tar_options opt = {
+		.fd = STDIN_FILENO,
+		.ignore = get_ignore,
+		.ignore_text = set_ignore,
+		.put = put,
+		.warn = warn,
+		.arg = p,
+	};
+	struct members_tree to = {
+		.trees = p->trees,
+		.all_symlinks = p->opt->all_symlinks,
+	};
+
+	cache_file_tmp_dir(tmp_dir);
+	if (members_open(&p->members, tmp_dir, err) < 0)
 		return -1;
-	while (!empty)
-		if (take_one(p, &empty, err) < 0)
-			return -1;
+	opt.members = p->members;
+	if (tar_read(&opt, err) < 0 || take_all(p, err) < 0)
+		return -1;
+	to.ignore = p->ignore;
+	return members_tree(p->members, &to, err);
+}
+
+static int
+read_and_pack(struct publisher *p, struct dm_err *err)
+{
+	if ((p->opt->stream ? read_stream(p, err) : walk_dir(p, err)) < 0)
+		return -1;
 	p->opt->progress(p->opt->arg, p->nfiles, p->nbytes);
 	return packer_finish(p->packer, err);
 }
@@ -514,7 +584,7 @@ publish(struct publisher *p, struct publish_result *out, struct dm_err *err)
 	struct commit c;
 	struct dm_err e = { 0 };
 
-	if (open_all(p, err) < 0 || walk_and_pack(p, err) < 0 ||
+	if (open_all(p, err) < 0 || read_and_pack(p, err) < 0 ||
 	    fill_commit(p, &c, err) < 0)
 		return -1;
 	out->unchanged =

@@ -34,7 +34,9 @@ int publish_init(const char *repo, char id[REPO_ID_HEX + 1],
     struct dm_err *err) DM_MUST_CHECK;
 
 struct publish_options {
-	const char *dir, *repo;
+	const char *dir;
+	bool stream; /* not dir: a tar archive on standard input */
+	const char *repo;
 	const char *branch;
 	const char *message;
 	const char *author;    /* NULL: none */

@@ -16,16 +16,15 @@
 
 #include "cache/base/err.h"
 #include "cache/base/io.h"
-#include "fs/format/chunker.h"
 #include "fs/format/limits.h"
+#include "fs/publish/cutter.h"
 #include "fs/publish/ignore.h"
 #include "fs/publish/names.h"
 #include "fs/publish/quote.h"
 #include "fs/publish/work.h"
 
 enum {
-	WARNINGS = 10,          /* of skipped files, before they are summed */
-	WINDOW = 4 * CHUNK_MAX, /* bytes of a large file in memory */
+	WARNINGS = 10, /* of skipped files, before they are summed */
 };
 
 struct walker {
@@ -34,7 +33,7 @@ struct walker {
 	size_t path_size;
 	unsigned depth; /* directories above the present entry, less the root */
 	uint64_t skipped;
-	uint8_t *window; /* WINDOW bytes, made for the first large file */
+	struct cutter *cutter; /* made for the first large file */
 };
 
 static int
@@ -210,56 +209,76 @@ visit_link(struct walker *wk, int fd, const char *name, struct dm_err *err)
 	return put(wk, w, err);
 }
 
-/* One chunk of a large file: data is copied. */
+/* One chunk of a large file. */
 static int
-put_chunk(struct walker *wk, const uint8_t *data, size_t size,
-    struct dm_err *err)
+put_chunk(void *arg, struct work *w, struct dm_err *err)
 {
-	struct work *w = work_of(wk, WORK_CHUNK, NULL, err);
+	return put(arg, w, err);
+}
 
-	if (w == NULL)
-		return -1;
-	w->data = malloc(size);
-	if (w->data == NULL) {
-		work_free(w);
-		return dm_fail(err, DM_NOMEM, "walk");
-	}
-	memcpy(w->data, data, size);
-	w->size = size;
-	return put(wk, w, err);
+/* Read the file's next n bytes, or to its end. */
+static int
+read_data(struct walker *wk, int fd, uint64_t *n, struct dm_err *err)
+{
+	size_t room;
+	void *to = cutter_room(wk->cutter, &room);
+	ssize_t got;
+
+	got = dm_read_full(fd, to, *n < room ? (size_t)*n : room);
+	if (got < 0)
+		return refuse_errno(wk, err);
+	*n = (uint64_t)got;
+	return cutter_add(wk->cutter, (size_t)got, err);
+}
+
+/*
+ * Where the file's next bytes lie that may be other than zeros, from off on,
+ * and where they end.  A file system that does not know has one run of data.
+ * Between looking and reading the file may change: then its times do, too.
+ */
+static void
+next_data(int fd, uint64_t off, uint64_t size, uint64_t *begin, uint64_t *end)
+{
+	off_t at = lseek(fd, (off_t)off, SEEK_DATA);
+
+	*end = size;
+	*begin = at >= 0 ? (uint64_t)at : errno == ENXIO ? size : off;
+	if (*begin > size)
+		*begin = size;
+	if (at >= 0 && (at = lseek(fd, at, SEEK_HOLE)) >= 0 &&
+	    (uint64_t)at < size)
+		*end = (uint64_t)at;
 }
 
 /* Read an open large file to its end and hand it out in chunks. */
 static int
-read_large(struct walker *wk, int fd, uint64_t *size, struct dm_err *err)
+read_large(struct walker *wk, int fd, const struct stat *st, uint64_t *size,
+    struct dm_err *err)
 {
-	size_t have = 0, at = 0;
-	bool ended = false;
+	bool holes = (uint64_t)st->st_blocks * 512 < (uint64_t)st->st_size;
+	uint64_t all = (uint64_t)st->st_size, off = 0, begin, end, n;
 
-	for (*size = 0;;) {
-		size_t n;
-
-		if (!ended && have - at < CHUNK_MAX) {
-			ssize_t got;
-
-			memmove(wk->window, wk->window + at, have - at);
-			have -= at;
-			at = 0;
-			got =
-			    dm_read_full(fd, wk->window + have, WINDOW - have);
-			if (got < 0)
-				return refuse_errno(wk, err);
-			ended = (size_t)got < WINDOW - have;
-			have += (size_t)got;
-		}
-		if (have == at)
-			return 0;
-		n = chunker_cut(wk->window + at, have - at);
-		if (put_chunk(wk, wk->window + at, n, err) < 0)
+	while (holes && off < all) {
+		next_data(fd, off, all, &begin, &end);
+		if (lseek(fd, (off_t)begin, SEEK_SET) < 0)
+			return refuse_errno(wk, err);
+		if (cutter_zeros(wk->cutter, begin - off, err) < 0)
 			return -1;
-		at += n;
-		*size += n;
+		for (off = begin; off < end; off += n) {
+			n = end - off;
+			if (read_data(wk, fd, &n, err) < 0)
+				return -1;
+			if (n == 0)
+				return work_changed(wk->path, err);
+		}
 	}
+	/* what lies behind is there only if the file has grown */
+	do {
+		n = CHUNK_MAX;
+		if (read_data(wk, fd, &n, err) < 0)
+			return -1;
+	} while (n > 0);
+	return cutter_end(wk->cutter, size, err);
 }
 
 static int
@@ -269,7 +288,7 @@ visit_large(struct walker *wk, int dir, const char *name, const struct stat *st,
 	DM_AUTO(dm_closep)
 	int fd = openat(dir, name,
 	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	uint64_t size;
+	uint64_t size = 0;
 	struct stat now;
 	struct work *w;
 
@@ -277,11 +296,12 @@ visit_large(struct walker *wk, int dir, const char *name, const struct stat *st,
 		return refuse_errno(wk, err);
 	if (!work_same_stat(&now, st))
 		return work_changed(wk->path, err);
-	if (wk->window == NULL && (wk->window = malloc(WINDOW)) == NULL)
-		return dm_fail(err, DM_NOMEM, "walk");
+	if (wk->cutter == NULL &&
+	    cutter_open(&wk->cutter, put_chunk, wk, err) < 0)
+		return -1;
 	/* only speed depends on it */
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-	if (read_large(wk, fd, &size, err) < 0)
+	if (read_large(wk, fd, st, &size, err) < 0)
 		return -1;
 	if (fstat(fd, &now) < 0)
 		return refuse_errno(wk, err);
@@ -463,7 +483,7 @@ walk(const struct walk_options *opt, struct dm_err *err)
 	if (fd < 0)
 		return dm_fail_errno(err, "open directory");
 	rc = walk_dir(&wk, fd, err);
-	free(wk.window);
+	cutter_close(wk.cutter);
 	if (rc == 0 && wk.skipped > WARNINGS) {
 		(void)snprintf(text, sizeof(text),
 		    "%llu sockets, pipes and devices were left out",

@@ -16,6 +16,7 @@
 #include "cache/base/io.h"
 #include "cache/base/lock.h"
 #include "cache/pack/codec.h"
+#include "fs/format/limits.h"
 #include "fs/publish/packer.h"
 #include "fs/publish/quote.h"
 
@@ -186,7 +187,8 @@ prepare(struct work *w, struct packer *p, struct codec *c, struct dm_err *err)
 static void
 work_do(struct work *w, struct packer *p, struct codec *c)
 {
-	if (w->kind == WORK_SMALL && read_small(w, &w->err) < 0)
+	if (w->kind == WORK_SMALL && w->data == NULL &&
+	    read_small(w, &w->err) < 0)
 		return;
 	(void)prepare(w, p, c, &w->err); /* the taker looks at w->err */
 }
@@ -194,7 +196,7 @@ work_do(struct work *w, struct packer *p, struct codec *c)
 static bool
 for_worker(const struct work *w)
 {
-	return w->kind == WORK_SMALL || w->kind == WORK_CHUNK;
+	return w->kind == WORK_SMALL || (w->kind == WORK_CHUNK && !w->zeros);
 }
 
 static bool
@@ -258,6 +260,9 @@ next_to_hash_locked(struct work_queue *q) DM_REQUIRES(q->mu)
 	}
 }
 
+/* The bytes of a chunk that is all zeros. */
+static uint8_t zeros[CHUNK_MAX];
+
 /* The thread that makes the digests of whole large files. */
 static void *
 hasher(void *arg)
@@ -269,7 +274,8 @@ hasher(void *arg)
 	while ((w = next_to_hash_locked(q)) != NULL) {
 		dm_unlock(&q->mu);
 		if (w->kind == WORK_CHUNK)
-			digest_hasher_add(q->hash, w->data, w->size);
+			digest_hasher_add(q->hash, w->zeros ? zeros : w->data,
+			    w->size);
 		else
 			digest_hasher_get(q->hash, &w->id);
 		dm_lock(&q->mu);
@@ -367,6 +373,8 @@ work_queue_close(struct work_queue *q)
 static uint64_t
 weight(const struct work *w)
 {
+	if (w->zeros)
+		return 0;
 	return w->kind == WORK_SMALL ? (uint64_t)w->st.st_size : w->size;
 }
 

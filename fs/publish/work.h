@@ -58,7 +58,9 @@ struct work {
 	struct work_dir *dir; /* counted */
 	struct digest id;
 	struct place at;
-	void *data; /* plain bytes; owned */
+	void *data; /* plain bytes; owned.  WORK_SMALL: NULL: to be read */
+	bool
+	    zeros; /* WORK_CHUNK: size zeros that were stored before, no data */
 	size_t size;
 
 	/* results */
