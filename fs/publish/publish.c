@@ -454,7 +454,7 @@ read_stream(struct publisher *p, struct dm_err *err)
 		.all_symlinks = p->opt->all_symlinks,
 	};
 
-	cache_file_tmp_dir(tmp_dir);
+	cache_file_tmp_dir(tmp_dir, p->opt->cache_dir);
 	if (members_open(&p->members, tmp_dir, err) < 0)
 		return -1;
 	opt.members = p->members;
