@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cache/base/buf.h"
 #include "cache/base/clock.h"
@@ -21,8 +22,10 @@
 #include "cache/pack/pack_dir.h"
 #include "cache/store/blob.h"
 #include "cache/store/directory.h"
+#include "cache/store/files.h"
 #include "cache/store/shelf.h"
 #include "cache/store/store.h"
+#include "cache/turn.h"
 
 static const uint64_t memory_default = (uint64_t)256 << 20;
 
@@ -641,12 +644,32 @@ fetch_whole(struct ask *a, struct dm_buf *out, struct dm_err *err)
 	return rc;
 }
 
+/* Does another process fetch it?  Watch until it is here, or nobody does, or
+ * TURN_STALE_MS have passed.  True: it is in out. */
+static bool
+others_bring(struct cache *c, struct blob *b, struct files *files,
+    struct dm_buf *out)
+{
+	static const struct timespec pause = { 0, TURN_WATCH_MS * 1000000L };
+	const struct files_range range = files_directory_range(0);
+	uint64_t until = dm_deadline_ms(TURN_STALE_MS);
+
+	while (files != NULL && !files_lock(files, 0, range) &&
+	    dm_now_ms() < until && (atomic_load(&c->calls) & CLOSING) == 0) {
+		if (blob_whole_read(b, out))
+			return true;
+		(void)nanosleep(&pause, NULL);
+	}
+	return files != NULL && blob_whole_read(b, out);
+}
+
 int
 cache_file(struct cache *c, struct origin *o, const char *path,
     const struct digest *id, uint64_t timeout_ms, struct dm_buf *out,
     struct dm_err *err)
 {
 	size_t before = out->size;
+	struct files *files;
 	struct blob *b;
 	int rc = 0;
 
@@ -661,10 +684,14 @@ cache_file(struct cache *c, struct origin *o, const char *path,
 			.id = id,
 			.deadline_ms = dm_deadline_ms(timeout_ms) };
 
-		rc = fetch_whole(&a, out, err);
-		if (rc == 0)
-			blob_whole_write(b, out->data + before,
-			    out->size - before);
+		files = blob_files(b);
+		if (!others_bring(c, b, files, out)) {
+			rc = fetch_whole(&a, out, err);
+			if (rc == 0)
+				blob_whole_write(b, out->data + before,
+				    out->size - before);
+		}
+		files_put(files); /* and with it, the lock */
 	}
 	leave(c);
 	return rc;

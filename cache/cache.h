@@ -74,6 +74,9 @@ struct cache_wait {
 	struct cache_held *held; /* pieces that came for this operation */
 	void *fetch;             /* what it waits for, or NULL */
 	struct cache_wait *next;
+	unsigned looks;           /* at what another process fetches */
+	const void *doubted_blob; /* where the disk claims a piece in vain */
+	uint32_t doubted;
 	int failed; /* an enum dm_code, or 0 */
 	char *text; /* of the failure, malloc'ed */
 };

@@ -12,8 +12,11 @@
  *   DONE       nobody: written to disk, out of the table, waits woken, freed
  *   FAILED     nobody: out of the table, waits woken with the error, freed;
  *              the next reader starts anew
+ *   WATCHING   the list of watched     another process fetches it, and has it
+ *              flights                   or is too slow: waits woken to look
+ *                                        again, freed (turn.h)
  *
- * In all states but the last two the flight is in the table, and waits may
+ * In all states but DONE and FAILED the flight is in the table, and waits may
  * join and leave it.  A finished piece is on disk, and its blob counts it
  * (blob_finish), before it leaves the table: who looked at the disk too early
  * finds either the flight or another count, and never starts a second fetch.
@@ -44,11 +47,13 @@
 #include "cache/store/store.h"
 #include "cache/stream.h"
 #include "cache/transfer.h"
+#include "cache/turn.h"
 
 enum {
 	SWEEP_MS = 1000,
 	SAY_MS = 10000,   /* of waiting, then one log line says so */
 	AHEAD_MS = 60000, /* deadline of what nobody waits for */
+	LOOKS_MAX = 1000, /* at what others fetch; then it is fetched anyway */
 };
 
 struct fetch {
@@ -71,6 +76,8 @@ struct fetch {
 	uint64_t running; /* transfers that an origin has */
 	uint64_t sweep_at;
 	struct streams streams;
+	struct turns turns;
+	struct flight *watched;
 };
 
 /* ---- flights ---- */
@@ -200,6 +207,7 @@ finish(struct flight *fl, struct held_bytes *bytes, struct directory *dir,
 	struct fetch *f = fl->fetch;
 	struct cache_wait *list = NULL;
 
+	turn_end(&fl->turn);
 	dm_lock(&f->mu);
 	if (!f->stopping) {
 		if (err == NULL)
@@ -430,21 +438,21 @@ join_locked(struct fetch *f, struct flight *fl, struct cache_wait *w)
 	}
 }
 
-/* Put flights for indexes [lo, hi) of the plan (or for the directory, plan
- * NULL) into the table and one transfer into a queue: with deadline_ms 0 that
- * of what nobody waits for.  NULL: no memory. */
+/* Put flights for the range into the table and one transfer into a queue: with
+ * deadline_ms 0 that of what nobody waits for.  NULL: no memory. */
 static struct transfer *
 queue_locked(struct fetch *f, const struct fetch_want *want,
-    const struct plan *plan, uint32_t lo, uint32_t hi, uint64_t deadline_ms)
+    struct turn_range *r, uint64_t deadline_ms)
 {
+	const struct plan *plan = r->plan;
 	struct transfer *t =
-	    calloc(1, sizeof(*t) + (hi - lo) * sizeof(struct flight *));
+	    calloc(1, sizeof(*t) + (r->hi - r->lo) * sizeof(struct flight *));
 
 	if (t == NULL)
 		return NULL;
 	t->fetch = f;
 	t->deadline_ms = deadline_ms;
-	for (uint32_t i = lo; i < hi; i++) {
+	for (uint32_t i = r->lo; i < r->hi; i++) {
 		struct flight *fl;
 
 		if (plan != NULL &&
@@ -457,6 +465,10 @@ queue_locked(struct fetch *f, const struct fetch_want *want,
 			break;
 		if (fl->cost > f->budget)
 			fl->cost = f->budget;
+		if (r->turn != NULL) {
+			fl->turn = r->turn[i - r->lo];
+			r->turn[i - r->lo].files = NULL;
+		}
 		flight_add(&f->flights, fl);
 		t->flight[t->n++] = fl;
 		t->cost += fl->cost;
@@ -486,35 +498,87 @@ cost_max(const struct fetch *f)
 	return f->budget / 4;
 }
 
-/* Start a fetch of the piece and what is worth fetching along. */
+/* Wait for what another process fetches. */
 static struct flight *
-begin_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan,
-    uint64_t deadline_ms)
+watch_locked(struct fetch *f, const struct fetch_want *want,
+    struct turn_range *r, uint32_t at)
 {
-	uint32_t at, lo = 0, hi = 1;
-	struct transfer *t;
-	struct stream *s;
+	struct flight *fl = r->plan == NULL ?
+	    flight_new(f, want, FETCH_DIR, NULL) :
+	    flight_new(f, want, want->piece, &r->plan->object[at]);
 
-	if (plan == NULL) {
-		t = queue_locked(f, want, NULL, 0, 1, deadline_ms);
-		return t == NULL ? NULL : t->flight[0];
-	}
-	at = want->piece - plan->first;
-	s = stream_of(&f->streams, want->blob, want->piece, PLAN_MOST);
+	if (fl == NULL)
+		return NULL;
+	fl->cost = 0;
+	watch_begin(&f->turns, &fl->watch, r, at, want->piece);
+	flight_add(&f->flights, fl);
+	fl->watched = f->watched;
+	f->watched = fl;
+	pthread_cond_signal(&f->sooner);
+	return fl;
+}
+
+/* Which pieces to fetch for the one that is wanted. */
+static void
+choose_locked(struct fetch *f, const struct fetch_want *want,
+    struct turn_range *r)
+{
+	struct plan *plan = r->plan;
+	uint32_t at = want->piece - plan->first;
+	struct stream *s =
+	    stream_of(&f->streams, want->blob, want->piece, PLAN_MOST);
+
 	plan->skip[at] = 0; /* whatever the map claims */
 	skip_in_flight_locked(f, plan, want->blob);
 	if (s->window == 0)
 		s->window = plan->object[at].stored_size >= PLAN_LARGE ?
 		    plan->object[at].stored_size :
 		    PLAN_MISS;
-	plan_range(plan, at, s->window, cost_max(f), s->next == 0, &lo, &hi);
+	plan_range(plan, at, s->window, cost_max(f), s->next == 0, &r->lo,
+	    &r->hi);
 	if (s->window < PLAN_MISS)
 		s->window = PLAN_MISS / 2;
-	s->next = plan->first + hi;
-	t = queue_locked(f, want, plan, lo, hi, deadline_ms);
-	return t == NULL ?
-	    NULL :
-	    flight_find(&f->flights, want->blob, want->piece, 0, 0);
+	s->next = plan->first + r->hi;
+}
+
+/* The map claims what the reader did not find: it may have come in between. */
+static bool
+first_doubt(const struct fetch_want *want, struct cache_wait *wait)
+{
+	bool first =
+	    wait->doubted_blob != want->blob || wait->doubted != want->piece;
+
+	wait->doubted_blob = want->blob;
+	wait->doubted = want->piece;
+	return first;
+}
+
+/* Start a fetch of the piece and what is worth fetching along, or watch who
+ * does.  1; 0: look again; -1: no memory. */
+static int
+begin_locked(struct fetch *f, const struct fetch_want *want,
+    struct turn_range *r, struct cache_wait *wait, struct flight **out)
+{
+	uint32_t at = 0;
+	bool trusted = true;
+	int ours;
+
+	if (r->plan != NULL) {
+		at = want->piece - r->plan->first;
+		trusted = !r->plan->skip[at];
+		if (!trusted && first_doubt(want, wait))
+			return 0;
+		choose_locked(f, want, r);
+	}
+	ours = turn_take_range(&f->turns, r, at, trusted);
+	if (ours == 0)
+		return 0;
+	if (ours < 0)
+		*out = watch_locked(f, want, r, at);
+	else if (queue_locked(f, want, r, wait->deadline_ms) != NULL)
+		*out = flight_find(&f->flights, want->blob, want->piece,
+		    want->dir_off, want->dir_len);
+	return *out == NULL ? -1 : 1;
 }
 
 static int
@@ -548,10 +612,11 @@ look_around(struct plan *plan, const struct fetch_want *want,
 
 /* Join or begin; 0, DM_AGAIN, or an error. */
 static int
-start_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan,
-    struct cache_wait *wait, struct dm_err *err)
+start_locked(struct fetch *f, const struct fetch_want *want,
+    struct turn_range *r, struct cache_wait *wait, struct dm_err *err)
 {
 	struct flight *fl;
+	int begun = 1;
 
 	if (f->stopping)
 		return dm_fail(err, DM_CANCELLED, "the cache is closing");
@@ -560,8 +625,12 @@ start_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan,
 	if (fl == NULL && blob_finished(want->blob) != want->finished)
 		return 0;
 	if (fl == NULL)
-		fl = begin_locked(f, want, plan, wait->deadline_ms);
-	if (fl == NULL)
+		begun = begin_locked(f, want, r, wait, &fl);
+	if (begun == 0) {
+		wait->looks++;
+		return 0;
+	}
+	if (begun < 0)
 		return dm_fail(err, DM_NOMEM, "fetch a piece");
 	join_locked(f, fl, wait);
 	return dm_fail(err, DM_AGAIN, "not here yet");
@@ -572,18 +641,29 @@ fetch_start(struct fetch *f, const struct fetch_want *want,
     struct cache_wait *wait, struct dm_err *err)
 {
 	struct plan plan = { 0 };
-	bool piece = want->piece != FETCH_DIR;
+	struct turn_range range = {
+		.blob = want->blob,
+		.dir_off = want->dir_off,
+		.hi = 1,
+	};
 	int rc;
 
 	if (check_want(want, err) < 0)
 		return -1;
-	if (piece && look_around(&plan, want, err) < 0) {
-		plan_release(&plan);
-		return -1;
+	if (want->piece != FETCH_DIR) {
+		range.plan = &plan;
+		if (look_around(&plan, want, err) < 0) {
+			plan_release(&plan);
+			return -1;
+		}
 	}
+	if (wait->looks < LOOKS_MAX)
+		range.files = blob_files(want->blob);
 	dm_lock(&f->mu);
-	rc = start_locked(f, want, piece ? &plan : NULL, wait, err);
+	rc = start_locked(f, want, &range, wait, err);
 	dm_unlock(&f->mu);
+	turn_range_end(&range);
+	files_put(range.files);
 	plan_release(&plan);
 	pump(f);
 	return rc;
@@ -591,44 +671,69 @@ fetch_start(struct fetch *f, const struct fetch_want *want,
 
 /* Queue the missing runs of a plan; false when there is no more room. */
 static bool
-ahead_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan)
+ahead_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan,
+    struct files *files)
 {
+	struct turn_range r = {
+		.blob = want->blob, .plan = plan, .files = files
+	};
+
 	skip_in_flight_locked(f, plan, want->blob);
-	for (uint32_t i = 0, lo, hi; i < plan->n; i = hi) {
-		hi = i + 1;
+	for (uint32_t i = 0; i < plan->n; i = r.hi) {
+		bool queued = true;
+
+		r.hi = i + 1;
 		if (plan->skip[i] || plan->object[i].stored_size == 0)
 			continue;
 		if (f->stopping || f->used + f->ahead.cost > f->budget / 2)
 			return false;
-		plan_range(plan, i, PLAN_MOST, cost_max(f), false, &lo, &hi);
-		if (queue_locked(f, want, plan, lo, hi, 0) == NULL)
+		plan_range(plan, i, PLAN_MOST, cost_max(f), false, &r.lo,
+		    &r.hi);
+		if (turn_take_range(&f->turns, &r, i, true) > 0)
+			queued = queue_locked(f, want, &r, 0) != NULL;
+		else
+			r.hi = i + 1;
+		turn_range_end(&r);
+		if (!queued)
 			return false;
 	}
 	return true;
 }
 
 static void
-directory_ahead(struct fetch *f, const struct fetch_want *want)
+directory_ahead(struct fetch *f, const struct fetch_want *want,
+    struct files *files)
 {
+	struct turn_range r = {
+		.blob = want->blob,
+		.files = files,
+		.dir_off = want->dir_off,
+		.hi = 1,
+	};
+
 	dm_lock(&f->mu);
 	if (!f->stopping && blob_finished(want->blob) == want->finished &&
 	    flight_find(&f->flights, want->blob, FETCH_DIR, want->dir_off,
-		want->dir_len) == NULL)
-		(void)queue_locked(f, want, NULL, 0, 1, 0); /* droppable */
+		want->dir_len) == NULL &&
+	    turn_take_range(&f->turns, &r, 0, true) > 0)
+		(void)queue_locked(f, want, &r, 0); /* droppable */
 	dm_unlock(&f->mu);
+	turn_range_end(&r);
 }
 
 void
 fetch_ahead(struct fetch *f, const struct fetch_want *want, uint32_t n)
 {
 	bool more = want->piece != FETCH_DIR;
+	struct files *files;
 	struct plan plan;
 	struct dm_err err;
 
 	if (check_want(want, &err) < 0)
 		return;
+	files = blob_files(want->blob);
 	if (want->piece == FETCH_DIR)
-		directory_ahead(f, want);
+		directory_ahead(f, want, files);
 	for (uint32_t done = 0; more && done < n; done += PLAN_PIECES) {
 		uint32_t some = n - done < PLAN_PIECES ? n - done : PLAN_PIECES;
 
@@ -636,11 +741,36 @@ fetch_ahead(struct fetch *f, const struct fetch_want *want, uint32_t n)
 			some))
 			break;
 		dm_lock(&f->mu);
-		more = ahead_locked(f, want, &plan);
+		more = ahead_locked(f, want, &plan, files);
 		dm_unlock(&f->mu);
 		plan_release(&plan);
 	}
+	files_put(files);
 	pump(f);
+}
+
+/* ---- other processes ---- */
+
+/* Readers whose watch is over, to be woken; those of a flight that nobody
+ * waits for any more are none. */
+static struct cache_wait *
+watch_all_locked(struct fetch *f)
+{
+	struct cache_wait *list = NULL;
+
+	for (struct flight **p = &f->watched, *fl; (fl = *p) != NULL;) {
+		if (fl->waits != NULL &&
+		    !watch_is_over(&f->turns, &fl->watch)) {
+			p = &fl->watched;
+			continue;
+		}
+		*p = fl->watched;
+		flight_remove(&f->flights, fl);
+		flight_collect(&list,
+		    flight_take(&f->flights, fl, NULL, NULL, NULL));
+		flight_free(fl);
+	}
+	return list;
 }
 
 /* ---- deadlines ---- */
@@ -673,6 +803,19 @@ sweep_locked(struct fetch *f, char say[DM_ERR_TEXT])
 	return list;
 }
 
+static void
+sleep_locked(struct fetch *f) DM_REQUIRES(f->mu)
+{
+	uint64_t until = f->sweep_at;
+	bool watching = f->watched != NULL;
+
+	if (watching && dm_now_ms() + TURN_WATCH_MS < until)
+		until = dm_now_ms() + TURN_WATCH_MS;
+	while (!f->stopping && dm_now_ms() < until && until <= f->sweep_at &&
+	    (f->watched != NULL) == watching)
+		(void)dm_cond_wait_until(&f->sooner, &f->mu, until);
+}
+
 static void *
 sweep(void *arg)
 {
@@ -682,8 +825,11 @@ sweep(void *arg)
 
 	dm_lock(&f->mu);
 	while (!f->stopping) {
-		struct cache_wait *list = sweep_locked(f, say);
+		struct cache_wait *list = watch_all_locked(f);
 
+		say[0] = '\0';
+		if (dm_now_ms() >= f->sweep_at)
+			flight_collect(&list, sweep_locked(f, say));
 		dm_unlock(&f->mu);
 		flight_wake(list);
 		if (say[0] != '\0')
@@ -693,9 +839,7 @@ sweep(void *arg)
 			store_at = dm_deadline_ms(SWEEP_MS);
 		}
 		dm_lock(&f->mu);
-		while (!f->stopping && dm_now_ms() < f->sweep_at)
-			(void)dm_cond_wait_until(&f->sooner, &f->mu,
-			    f->sweep_at);
+		sleep_locked(f);
 	}
 	dm_unlock(&f->mu);
 	return NULL;
@@ -762,16 +906,14 @@ fetch_stop(struct fetch *f)
 	for (size_t i = 0; i < FLIGHT_BUCKETS; i++) {
 		for (struct flight *fl = f->flights.bucket[i]; fl != NULL;
 		     fl = fl->chain) {
-			struct cache_wait *w =
-			    flight_take(&f->flights, fl, NULL, NULL, &err);
-
-			for (struct cache_wait *next; w != NULL; w = next) {
-				next = w->next;
-				w->next = list;
-				list = w;
-			}
+			flight_collect(&list,
+			    flight_take(&f->flights, fl, NULL, NULL, &err));
 		}
 		f->flights.bucket[i] = NULL;
+	}
+	for (struct flight *fl; (fl = f->watched) != NULL;) {
+		f->watched = fl->watched;
+		flight_free(fl);
 	}
 	transfer_empty(&f->demand);
 	transfer_empty(&f->ahead);

@@ -59,6 +59,8 @@ flight_remove(struct flights *t, struct flight *fl)
 void
 flight_free(struct flight *fl)
 {
+	turn_end(&fl->turn);
+	watch_end(&fl->watch);
 	held_bytes_put(fl->stored);
 	free(fl->dir);
 	free(fl);
@@ -99,6 +101,10 @@ flight_take(struct flights *t, struct flight *fl, struct held_bytes *bytes,
 		struct cache_held *h = NULL;
 
 		wait_leave(t, w);
+		if (err == NULL && bytes == NULL && dir == NULL) {
+			w->looks++;
+			continue;
+		}
 		if (err == NULL)
 			h = held_add(w->held, fl->blob, fl->piece, bytes, dir);
 		if (h != NULL)
@@ -149,6 +155,16 @@ flight_expire(struct flights *t, struct flight *fl, uint64_t *next,
 		wait_fail(w, DM_OFFLINE, text);
 		w->next = *list;
 		*list = w;
+	}
+}
+
+void
+flight_collect(struct cache_wait **list, struct cache_wait *more)
+{
+	for (struct cache_wait *next; more != NULL; more = next) {
+		next = more->next;
+		more->next = *list;
+		*list = more;
 	}
 }
 

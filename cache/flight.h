@@ -10,6 +10,7 @@
 #include "cache/net/origin.h"
 #include "cache/pack/pack_dir.h"
 #include "cache/pool.h"
+#include "cache/turn.h"
 
 struct blob;
 struct cache_wait;
@@ -36,6 +37,7 @@ struct flight {
 	struct pack_object object; /* of a piece */
 
 	/* the owner's */
+	struct turn turn; /* the lock that other processes see */
 	struct held_bytes *stored;
 	uint8_t *dir; /* stored bytes of a directory */
 	uint32_t got;
@@ -49,6 +51,9 @@ struct flight {
 	uint32_t avoid; /* places that gave wrong bytes in this attempt */
 	uint64_t cost, deadline_ms, since_ms;
 	bool said; /* the log has it */
+	/* of one that only watches another process: no transfer carries it */
+	struct watch watch;
+	struct flight *watched; /* the next such */
 };
 
 enum {
@@ -76,13 +81,16 @@ void flight_remove(struct flights *t, struct flight *fl);
  * list of the caller's. */
 void flight_join(struct flights *t, struct flight *fl, struct cache_wait *w);
 
-/* All of them, with what came, or with err. */
+/* All of them, with what came, or with err; with neither they look again. */
 struct cache_wait *flight_take(struct flights *t, struct flight *fl,
     struct held_bytes *bytes, struct directory *dir, const struct dm_err *err);
 
 /* Those whose deadline is over; *next is lowered to the next of the others. */
 void flight_expire(struct flights *t, struct flight *fl, uint64_t *next,
     struct cache_wait **list);
+
+/* Put the waits of more before those of *list. */
+void flight_collect(struct cache_wait **list, struct cache_wait *more);
 
 /* This one, if it waits. */
 bool flight_cancel(struct flights *t, struct cache_wait *w);

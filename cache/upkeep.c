@@ -318,7 +318,8 @@ check_alone(struct checking *c, int fd, int map, const struct file *file)
 	struct pack_object o = { .id = file->key };
 	bool is_pack = map >= 0 || file->st.st_size > WHOLE_MAX;
 
-	if (!is_pack) {
+	/* An empty one is what somebody is fetching, or was when killed. */
+	if (!is_pack && file->st.st_size > 0) {
 		o.plain_size = (uint32_t)file->st.st_size;
 		count_piece(c, o.plain_size);
 		if (piece_is_good(c, fd, &o))

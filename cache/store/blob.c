@@ -1,11 +1,6 @@
 /*
  * One blob.
  *
- * The map is read and written, not mapped: a mapped file that somebody cuts
- * short is a SIGBUS, and a bit costs one small read only where a large piece
- * is used for the first time in a run.  Two processes that write one byte of
- * the map at the same instant may lose a bit: that costs a fetch.
- *
  * Verified bits hold for the data file as it was: `signature` is what fstat
  * said after our last own write.  All own writes happen under the lock, each
  * between two fstats, so a change that is not ours is seen either by a reader
@@ -29,14 +24,8 @@
 #include "cache/base/lock.h"
 #include "cache/pack/pack_dir.h"
 #include "cache/store/directory.h"
+#include "cache/store/files.h"
 #include "cache/store/shelf.h"
-
-/* Open files of a blob; they close when the last user is done. */
-struct files {
-	_Atomic unsigned refs;
-	int data;
-	int map; /* -1: cannot be used, all pieces are unknown */
-};
 
 struct blob {
 	/* immutable */
@@ -71,16 +60,6 @@ blob_new(struct shelf *s, const struct digest *key)
 	b->shelf = s;
 	dm_mutex_init(&b->mu, DM_RANK_BLOB);
 	return b;
-}
-
-static void
-files_put(struct files *f)
-{
-	if (f == NULL || atomic_fetch_sub(&f->refs, 1) != 1)
-		return;
-	dm_closep(&f->data);
-	dm_closep(&f->map);
-	free(f);
 }
 
 void
@@ -143,52 +122,6 @@ set_verified_locked(struct blob *b, uint32_t n, bool verified)
 		atomic_fetch_and(&bits[n / 64], ~bit);
 }
 
-/* ---- the map ---- */
-
-static bool
-map_bit(const struct files *f, uint32_t n)
-{
-	uint8_t byte = 0;
-
-	return f->map >= 0 &&
-	    dm_pread_full(f->map, &byte, 1, SHELF_MAP_HEADER + n / 8) == 1 &&
-	    (byte >> n % 8 & 1) != 0;
-}
-
-static int
-map_put_locked(const struct files *f, uint32_t n, bool present)
-{
-	uint8_t byte = 0, bit = (uint8_t)(1U << n % 8);
-
-	if (dm_pread_full(f->map, &byte, 1, SHELF_MAP_HEADER + n / 8) < 0)
-		return -1;
-	byte = (uint8_t)(present ? byte | bit : byte & ~bit);
-	return dm_pwrite_full(f->map, &byte, 1, SHELF_MAP_HEADER + n / 8);
-}
-
-/* Make sure that the map speaks of this very file; else begin a new one. */
-static bool
-map_begin_locked(struct blob *b, struct files *f)
-{
-	uint8_t is[SHELF_MAP_HEADER], want[SHELF_MAP_HEADER];
-	struct shelf_map map = { .size = b->size, .pieces = b->pieces };
-	struct stat st;
-
-	if (fstat(f->data, &st) < 0)
-		return false;
-	map.dev = (uint64_t)st.st_dev;
-	map.ino = (uint64_t)st.st_ino;
-	shelf_map_encode(want, &map);
-	if (dm_pread_full(f->map, is, sizeof(is), 0) == sizeof(is) &&
-	    memcmp(is, want, sizeof(is)) == 0)
-		return true;
-	/* The file was removed meanwhile; the map may be its successor's. */
-	if (st.st_nlink == 0)
-		return false;
-	return ftruncate(f->map, 0) == 0 &&
-	    dm_pwrite_full(f->map, want, sizeof(want), 0) == 0;
-}
-
 /* ---- open files ---- */
 
 /* The file is not as we left it, or is not the one that we left. */
@@ -199,36 +132,6 @@ note_signature_locked(struct blob *b, uint64_t signature)
 		return;
 	drop_verified_locked(b);
 	atomic_store(&b->signature, signature);
-}
-
-static struct files *
-files_open_locked(struct blob *b, bool create)
-{
-	struct files *f = calloc(1, sizeof(*f));
-	bool unlinked;
-
-	if (f == NULL)
-		return NULL;
-	atomic_init(&f->refs, 1);
-	f->map = -1;
-	f->data = shelf_get(b->shelf, &b->key, SHELF_BLOB, create);
-	if (f->data < 0) {
-		int error = errno;
-
-		files_put(f);
-		errno = error;
-		return NULL;
-	}
-	f->map = shelf_get(b->shelf, &b->key, SHELF_MAP, true);
-	if (f->map >= 0 && !map_begin_locked(b, f)) {
-		int error = errno;
-
-		dm_closep(&f->map);
-		f->map = -1;
-		errno = error;
-	}
-	note_signature_locked(b, shelf_signature(f->data, &unlinked));
-	return f;
 }
 
 static void
@@ -243,28 +146,38 @@ files_drop_locked(struct blob *b)
 
 /* Borrow the open files; with create, ones that can be written. */
 static struct files *
-files_get(struct blob *b, bool create)
+borrow(struct blob *b, bool create)
 {
 	struct files *f;
+	bool unlinked;
 	int error = 0;
 
 	dm_lock(&b->mu);
 	if (b->files != NULL && create && b->files->map < 0)
 		files_drop_locked(b);
 	if (b->files == NULL && b->pieces > 0) {
-		b->files = files_open_locked(b, create);
+		b->files =
+		    files_open(b->shelf, &b->key, create, b->pieces, b->size);
 		error = errno;
 		if (b->files != NULL) {
+			note_signature_locked(b,
+			    shelf_signature(b->files->data, &unlinked));
 			atomic_store(&b->has_files, true);
 			shelf_hold(b->shelf, 1, 0);
 		}
 	}
-	f = b->files;
-	if (f != NULL)
-		atomic_fetch_add(&f->refs, 1);
+	f = b->files == NULL ? NULL : files_get(b->files);
 	dm_unlock(&b->mu);
 	errno = error;
 	return f;
+}
+
+struct files *
+blob_files(struct blob *b)
+{
+	struct files *f = borrow(b, true);
+
+	return f != NULL ? f : files_open(b->shelf, &b->key, true, 0, 0);
 }
 
 /* Has somebody else changed the file?  Then nothing is verified.  False: f is
@@ -348,7 +261,7 @@ drop_piece(struct blob *b, const struct files *f, const struct blob_piece *p)
 	dm_lock(&b->mu);
 	set_verified_locked(b, p->n, false);
 	if (f->map >= 0)
-		(void)map_put_locked(f, p->n, false); /* only a claim */
+		(void)files_claim(f, p->n, false); /* only a claim */
 	dm_unlock(&b->mu);
 }
 
@@ -373,7 +286,7 @@ read_small(struct blob *b, const struct files *f, const struct blob_piece *p,
 	void *data = size == p->size ? buf : part;
 
 	if (!read_and_hash(f, p, data)) {
-		if (map_bit(f, p->n))
+		if (files_claims_one(f, p->n))
 			drop_piece(b, f, p);
 		return ABSENT;
 	}
@@ -435,7 +348,7 @@ read_first(struct blob *b, const struct files *f, const struct blob_piece *p,
 	uint8_t *whole;
 	enum got got;
 
-	if (!map_bit(f, p->n))
+	if (!files_claims_one(f, p->n))
 		return ABSENT;
 	if (size == p->size)
 		return hash_first(b, f, p, buf);
@@ -453,7 +366,7 @@ static enum got
 read_once(struct blob *b, const struct blob_piece *p, uint32_t off, void *buf,
     uint32_t size)
 {
-	struct files *f = files_get(b, false);
+	struct files *f = borrow(b, false);
 	enum got got;
 
 	if (f == NULL)
@@ -500,14 +413,14 @@ write_locked(struct blob *b, const struct files *f, const struct blob_piece *p,
 	}
 	if (p->size > BLOB_SMALL)
 		set_verified_locked(b, p->n, true);
-	return map_put_locked(f, p->n, true);
+	return files_claim(f, p->n, true);
 }
 
 /* 1: written; 0: the file was exchanged, try again; -1 with errno. */
 static int
 write_once(struct blob *b, const struct blob_piece *p, const void *data)
 {
-	struct files *f = files_get(b, true);
+	struct files *f = borrow(b, true);
 	int rc = 0, error;
 
 	if (f == NULL)
@@ -544,25 +457,12 @@ blob_write(struct blob *b, const struct blob_piece *p, const void *data)
 void
 blob_claims(struct blob *b, uint32_t first, uint32_t n, uint8_t *out)
 {
-	struct files *f = files_get(b, false);
-	uint8_t part[512];
+	struct files *f = borrow(b, false);
 
-	memset(out, 0, n);
-	for (uint32_t done = 0; f != NULL && f->map >= 0 && done < n;) {
-		uint32_t bit = first + done, skip = bit % 8;
-		uint32_t some = n - done;
-
-		if (some > sizeof(part) * 8 - skip)
-			some = sizeof(part) * 8 - skip;
-		memset(part, 0, sizeof(part));
-		if (dm_pread_full(f->map, part, (skip + some + 7) / 8,
-			SHELF_MAP_HEADER + bit / 8) <= 0)
-			break;
-		for (uint32_t i = 0; i < some; i++)
-			out[done + i] =
-			    part[(skip + i) / 8] >> (skip + i) % 8 & 1;
-		done += some;
-	}
+	if (f != NULL)
+		files_claims(f, first, n, out);
+	else
+		memset(out, 0, n);
 	files_put(f);
 }
 

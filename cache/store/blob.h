@@ -12,6 +12,7 @@
 struct directory;
 struct dm_buf;
 struct dm_err;
+struct files;
 struct shelf;
 
 /*
@@ -59,6 +60,10 @@ void blob_write(struct blob *b, const struct blob_piece *p, const void *data);
 
 /* The map's claim for pieces first to first + n - 1: one byte each, 0 or 1. */
 void blob_claims(struct blob *b, uint32_t first, uint32_t n, uint8_t *out);
+
+/* Its open files, made if need be, for locks between processes; the caller puts
+ * them.  NULL: the disk does not let us. */
+struct files *blob_files(struct blob *b);
 
 /* A blob that is one piece, with its key as digest: no directory, no map. */
 bool blob_whole_read(struct blob *b, struct dm_buf *out);

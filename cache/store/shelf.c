@@ -369,6 +369,16 @@ shelf_get(struct shelf *s, const struct digest *key, enum shelf_file which,
 	return fd;
 }
 
+bool
+shelf_has(struct shelf *s, const struct digest *key, enum shelf_file which)
+{
+	char name[SHELF_NAME];
+
+	shelf_name(name, key, which);
+	return faccessat(atomic_load(&s->root), name, F_OK,
+		   AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static int
 write_temp(struct shelf *s, const char *temp, const void *data, size_t size)
 {

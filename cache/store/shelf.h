@@ -37,6 +37,10 @@ const char *shelf_path(const struct shelf *s);
 int shelf_get(struct shelf *s, const struct digest *key, enum shelf_file which,
     bool create);
 
+/* Is there anything of that name? */
+bool shelf_has(struct shelf *s, const struct digest *key,
+    enum shelf_file which);
+
 /* Make a file of key hold exactly data, by a temporary name; -1 with errno.
  * No fsync: what a crash leaves is hashed before it is used. */
 int shelf_replace(struct shelf *s, const struct digest *key,

@@ -1,0 +1,91 @@
+#!/usr/bin/env bats
+# One cache, many processes: who fetches, who waits, who makes room.
+
+load helpers
+
+setup () {
+	dm_setup
+	mkdir -p "$T/src/small" "$T/src/large"
+	for i in $(seq 1000); do
+		head -c 10240 /dev/urandom >"$T/src/small/$i"
+	done
+	for i in 1 2 3 4; do
+		head -c 8000000 /dev/urandom >"$T/src/large/$i"
+	done
+	datamount init -q "$T/repo" 2>/dev/null
+	datamount commit -q "$T/src" "$T/repo@main" -m one >/dev/null
+}
+
+mount_all () {
+	for i in $(seq "$1"); do
+		datamount --no-source "$URL/@main" "data$i"
+	done
+}
+
+umount_all () {
+	for i in $(seq "$1"); do
+		datamount umount "data$i"
+	done
+}
+
+# The bytes that nginx sent, in per cent of the packs.
+sent_percent () {
+	local sent packs
+	sent=$(awk '$2 ~ /^\/packs/ {s += $5} END {print s + 0}' "$LOG")
+	packs=$(find "$T/repo/packs" -type f -printf '%s\n' |
+		awk '{s += $1} END {print s}')
+	echo "requests $(wc -l <"$LOG"), sent $sent of $packs" >&2
+	echo $((sent * 100 / packs))
+}
+
+# The process that serves a mount.
+worker_of () {
+	datamount status --json "$1" | json - "d[0]['worker']"
+}
+
+@test "eight mounts of the same cold files fetch each byte once" {
+	need_fuse
+	local pids=()
+	nginx_start repo
+	mount_all 8
+	for i in $(seq 8); do
+		diff -r --no-dereference src "data$i" >"diff$i" 2>&1 3>&- &
+		pids+=($!)
+	done
+	wait "${pids[@]}"
+	[ -z "$(cat diff?)" ]
+	[ "$(sent_percent)" -le 105 ]
+	umount_all 8
+	datamount fsck
+}
+
+# A process that was stopped keeps its locks; what it was to fetch is fetched
+# by one other, once.
+@test "seven mounts pass over one that was stopped with its locks" {
+	need_fuse
+	local pids=() worker sent packs
+	httpd_start repo
+	mount_all 8
+	worker=$(worker_of data1)
+	httpd_rule '/packs/* * barrier=all'
+	httpd_ctl forget
+	cat data1/small/5 >/dev/null 3>&- &
+	ends_with_test $!
+	httpd_ctl wait '/packs/* 1'
+	kill -STOP "$worker"
+	httpd_ctl release all
+	for i in $(seq 2 8); do
+		diff -r --no-dereference src "data$i" >"diff$i" 2>&1 3>&- &
+		pids+=($!)
+	done
+	wait "${pids[@]}"
+	[ -z "$(cat diff?)" ]
+	kill -CONT "$worker"
+	diff -r --no-dereference src data1
+	sent=$(curl -sSf "$CTL/bytes?/packs/*")
+	packs=$(find repo/packs -type f -printf '%s\n' |
+		awk '{s += $1} END {print s}')
+	echo "sent $sent of $packs" >&2
+	[ $((sent * 100 / packs)) -le 105 ]
+	umount_all 8
+}
