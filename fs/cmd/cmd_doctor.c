@@ -95,7 +95,9 @@ examine(struct doctor *d, struct dm_err *err)
 	struct source_file version;
 	bool named;
 
-	if (examine_operand(d, &version, err) < 0)
+	/* Options that make no sense are told before anything else. */
+	if (config_options(&o, d->args, NULL, err) < 0 ||
+	    examine_operand(d, &version, err) < 0)
 		return -1;
 	named = version.nrepositories > 0;
 	if (config_options(&o, d->args, named ? version.repository[0] : NULL,

@@ -152,8 +152,10 @@ examine_versions(struct examination *e)
 	struct resolved now;
 
 	if (repo_resolve(e->repo, e->ref, &now, &err) < 0) {
+		/* A new repository has no main yet. */
 		doctor_say(e->d,
-		    err.code == DM_NOTFOUND ? DOCTOR_WARN : DOCTOR_FAIL,
+		    err.code == DM_NOTFOUND && e->ref[0] == '\0' ? DOCTOR_WARN :
+								   DOCTOR_FAIL,
 		    "repository", "%s", err.text);
 		return;
 	}

@@ -99,8 +99,9 @@ doctor_root () {
 		<<<"$output")" = repository ]
 }
 
-@test "two operands exit 2" {
+@test "two operands, and options that make no sense, exit 2" {
 	fails 2 'one operand too many' datamount doctor a b
+	fails 2 'timeout' datamount doctor --timeout soon
 }
 
 # ---- FUSE
@@ -365,8 +366,7 @@ doctor_root () {
 	datamount init repo >/dev/null
 	doctor 0 'warn repository: ' repo
 	two_versions "$T/other"
-	doctor 1 'fail repository: .*v9' "$REPO@v9" ||
-		doctor 0 'warn repository: .*v9' "$REPO@v9"
+	doctor 1 "fail repository: .*no branch or tag 'v9'" "$REPO@v9"
 	chmod -R u+w other
 	rm "other/commits/${V2:0:2}/$V2"
 	doctor 1 'fail repository: .*commits/.* is missing.*fix' other
