@@ -31,6 +31,7 @@ const struct cmd *const commands[] = {
 	&cmd_diff,
 	&cmd_export,
 	&cmd_verify,
+	&cmd_prefetch,
 	&cmd_cache,
 	&cmd_fsck,
 	&cmd_config,
