@@ -297,8 +297,11 @@ killed_while_waiting () {
 	mkdir u
 	chmod -R a+rX repo "$T/home"
 	chown 65534:65534 u
+	# The build may lie where only root can go.
+	install -m 755 "$DM_BIN/datamount" u/datamount
 	cat >u/script <<-'END'
 		set -e
+		PATH=$T/u:$PATH
 		export HOME=$T/u XDG_RUNTIME_DIR=$T/u/r
 		export XDG_STATE_HOME=$T/u/state DATAMOUNT_CACHE=$T/u/cache
 		mkdir -m 700 "$XDG_RUNTIME_DIR"
