@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "cache/base/buf.h"
@@ -35,12 +36,13 @@ is_ours(const struct mount_entry *e)
 	return strcmp(e->type, MOUNT_TABLE_TYPE) == 0;
 }
 
+/* Not by stat(2): the kernel may answer that by itself. */
 static bool
 is_dead(const char *dir)
 {
-	struct stat st;
+	struct statfs st;
 
-	return stat(dir, &st) < 0 && errno == ENOTCONN;
+	return statfs(dir, &st) < 0 && errno == ENOTCONN;
 }
 
 /* Something is mounted at dir: take it off if it is ours and dead. */
