@@ -36,30 +36,35 @@ cmd_usage(struct dm_err *err, const char *fmt, ...)
 	return -1;
 }
 
-/* Newlines and other control bytes, say of a file's name, as '?'. */
+/* Newlines and other control bytes, say of a file's name, as '?'.  In one
+ * write: other processes may have something to say, too. */
 static void
-print_line(const char *text)
+print_line(const char *text, const char *end)
 {
-	(void)fputs("datamount: ", stderr);
-	for (; *text != '\0'; text++)
-		(void)fputc((unsigned char)*text < ' ' || *text == 0x7f ? '?' :
-									  *text,
-		    stderr);
+	char line[DM_ERR_TEXT];
+
+	(void)snprintf(line, sizeof(line), "%s", text);
+	for (char *p = line; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	(void)fprintf(stderr, "datamount: %s%s\n", line, end);
 }
 
 int
 cmd_report(const struct dm_err *err)
 {
+	char see[64];
+
 	if (err->code == DM_OK)
 		return CMD_DONE; /* help was asked for, and printed */
-	print_line(err->text);
 	if (!is_usage) {
-		(void)fputc('\n', stderr);
+		print_line(err->text, "");
 		return CMD_FAILED;
 	}
-	(void)fprintf(stderr, "; see `datamount %s%s`\n",
+	(void)snprintf(see, sizeof(see), "; see `datamount %s%s`",
 	    current != NULL ? current->name : "help",
 	    current != NULL ? " --help" : "");
+	print_line(err->text, see);
 	return CMD_USAGE;
 }
 

@@ -17,6 +17,7 @@
 #include "fs/cmd/commands.h"
 #include "fs/cmd/config.h"
 #include "fs/cmd/mirrors.h"
+#include "fs/cmd/mount_all.h"
 #include "fs/cmd/mounting.h"
 #include "fs/cmd/pin.h"
 #include "fs/source/git.h"
@@ -246,31 +247,11 @@ write_pin(struct plan *p, struct dm_err *err)
 	return 0;
 }
 
-/* Tell what Git was made to do.  A mount without it is still a mount. */
 static void
 track(const struct plan *p)
 {
-	struct git_tracking t;
-	struct dm_err err = { 0 };
-	const char *dir = strrchr(p->place.dir, '/') + 1;
-
-	if (!p->use_git)
-		return;
-	if (git_track(p->place.dir, p->place.source, &t, &err) < 0) {
-		(void)fprintf(stderr, "datamount: mounted, but for Git: %s\n",
-		    err.text);
-		return;
-	}
-	if (p->quiet || !(t.added || t.ignored))
-		return;
-	(void)fprintf(stderr, "datamount: Git %s%s%s%s%s%s\n",
-	    t.added ? "tracks " : "", t.added ? source_name(p) : "",
-	    t.added && t.ignored ? " and " : "", t.ignored ? "ignores /" : "",
-	    t.ignored ? dir : "",
-	    t.ignored && !t.staged_ignore ?
-		"/ (.gitignore has other changes: commit it yourself)" :
-		t.ignored ? "/ from the next commit on" :
-			    " from the next commit on");
+	if (p->use_git)
+		pin_track(p->place.dir, p->place.source, p->quiet);
 }
 
 static void
@@ -372,22 +353,24 @@ perform(struct plan *p, struct dm_err *err)
 }
 
 static int
-prepare(struct plan *p, int argc, char **argv, struct dm_err *err)
+prepare(struct plan *p, struct dm_err *err)
 {
 	const struct cmd_args *a = &p->args;
 	const char *source;
 	uint64_t fd;
 
-	if (cmd_parse(&p->args, &cmd_mount, argc, argv, 1, 2, err) < 0 ||
-	    cmd_number(a, "notify-fd", false, UINT64_MAX, &fd, err) < 0)
+	if (cmd_number(a, "notify-fd", false, UINT64_MAX, &fd, err) < 0)
 		return -1;
 	if (cmd_flag(a, "no-source") && cmd_value(a, "source") != NULL)
 		return cmd_usage(err, "mount: --source or --no-source?");
 	if (fd != UINT64_MAX)
 		p->m.spec.notify_fd = (int)fd;
 	p->quiet = cmd_flag(a, "quiet");
-	p->use_git = !cmd_flag(a, "no-git");
 	p->shown = a->operands[a->n - 1];
+	if (a->n == 1 && pin_is_file(p->shown))
+		return cmd_usage(err,
+		    "mount: where? `datamount %s DIR` mounts what it pins",
+		    p->shown);
 	source = cmd_value(a, "source");
 	if (a->n == 2 && pin_is_file(a->operands[0]))
 		source = a->operands[0];
@@ -401,12 +384,12 @@ prepare(struct plan *p, int argc, char **argv, struct dm_err *err)
 }
 
 static int
-run_plan(struct plan *p, int argc, char **argv, struct dm_err *err)
+run_plan(struct plan *p, struct dm_err *err)
 {
 	const struct cmd_args *a = &p->args;
 	int rc;
 
-	if (prepare(p, argc, argv, err) < 0)
+	if (prepare(p, err) < 0)
 		return -1;
 	if (a->n == 2 && !pin_is_file(a->operands[0]))
 		rc = load_name(p, a->operands[0], err);
@@ -423,7 +406,7 @@ run_plan(struct plan *p, int argc, char **argv, struct dm_err *err)
 }
 
 static int
-run_mount(int argc, char **argv, struct dm_err *err)
+mount_args(const struct cmd_args *a, bool use_git, struct dm_err *err)
 {
 	struct plan *p = calloc(1, sizeof(*p));
 	int rc;
@@ -431,13 +414,47 @@ run_mount(int argc, char **argv, struct dm_err *err)
 	if (p == NULL)
 		return dm_fail(err, DM_NOMEM, "mount");
 	mounting_init(&p->m);
-	rc = run_plan(p, argc, argv, err);
+	p->args = *a;
+	p->use_git = use_git;
+	rc = run_plan(p, err);
 	mounting_release(&p->m);
 	free(p);
 	return rc;
 }
 
+/* What --all does for each file. */
+static int
+mount_pinned(const struct cmd_args *a, const char *source, const char *dir,
+    struct dm_err *err)
+{
+	char file[PATH_MAX], at[PATH_MAX], *operands[] = { file, at };
+	struct cmd_args one = *a;
+
+	(void)snprintf(file, sizeof(file), "%s", source);
+	(void)snprintf(at, sizeof(at), "%s", dir);
+	one.operands = operands;
+	one.n = 2;
+	return mount_args(&one, false, err);
+}
+
+static int
+run_mount(int argc, char **argv, struct dm_err *err)
+{
+	struct cmd_args a;
+
+	if (cmd_parse(&a, &cmd_mount, argc, argv, 0, 2, err) < 0)
+		return -1;
+	if (cmd_flag(&a, "all"))
+		return mount_all(&a, mount_pinned, err);
+	if (a.n == 0)
+		return cmd_usage(err,
+		    "mount: too few operands: datamount mount %s",
+		    cmd_mount.args);
+	return mount_args(&a, !cmd_flag(&a, "no-git"), err);
+}
+
 static const struct cmd_option options[] = {
+	{ "all", 0, NULL, "every .source file that Git tracks here" },
 	{ "source", 0, "FILE", "pin in FILE, not in DIR.source" },
 	{ "no-source", 0, NULL, "write no pin" },
 	{ "no-git", 0, NULL, "leave Git alone" },
@@ -450,7 +467,7 @@ static const struct cmd_option options[] = {
 
 const struct cmd cmd_mount = {
 	.name = "mount",
-	.args = "REPO[@REF][:PATH] DIR | DIR | FILE.source DIR",
+	.args = "REPO[@REF][:PATH] DIR | DIR | FILE.source DIR | --all",
 	.help = "mount a version and pin it, or mount what is pinned",
 	.options = options,
 	.run = run_mount,

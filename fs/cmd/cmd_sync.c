@@ -2,20 +2,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cache/base/err.h"
 #include "fs/cmd/commands.h"
 #include "fs/cmd/hook.h"
+#include "fs/cmd/many.h"
 #include "fs/cmd/mounting.h"
 #include "fs/cmd/pin.h"
-#include "fs/source/git.h"
 
 /* One run of the command. */
 struct run {
 	struct cmd_args args;
-	char top[PATH_MAX]; /* mounts below it are meant */
-	unsigned failed;
+	char top[PATH_MAX];        /* mounts below it are meant */
 	struct mounting old, next; /* of the mount at hand */
 };
 
@@ -58,9 +56,9 @@ say_switched(const struct run *r)
 }
 
 static int
-sync_one(struct run *r, const char *dir, struct dm_err *err)
+sync_one(struct run *r, const char *dir, bool *changed, struct dm_err *err)
 {
-	bool found = false, differs = false;
+	bool found = false;
 
 	if (mounting_current(dir, &r->old.spec, &found, err) < 0)
 		return -1;
@@ -69,9 +67,9 @@ sync_one(struct run *r, const char *dir, struct dm_err *err)
 		    "nothing is mounted at %s: `datamount %s` mounts what is "
 		    "pinned",
 		    dir, dir);
-	if (find_next(r, &differs, err) < 0)
+	if (find_next(r, changed, err) < 0)
 		return -1;
-	if (!differs)
+	if (!*changed)
 		return 0;
 	if (mounting_fetch(&r->next, true, err) < 0 ||
 	    mounting_fetch(&r->old, false, err) < 0 ||
@@ -82,80 +80,70 @@ sync_one(struct run *r, const char *dir, struct dm_err *err)
 	return 0;
 }
 
-/* One mount that fails does not keep the others from following. */
-static void
-sync_and_report(struct run *r, const char *dir)
+/* In a process of its own. */
+static enum many_end
+sync_and_report(void *arg, const char *dir)
 {
+	struct run *r = arg;
 	struct dm_err err = { 0 };
+	bool changed = false;
+	int rc;
 
 	mounting_init(&r->old);
 	mounting_init(&r->next);
 	r->next.quiet = cmd_flag(&r->args, "quiet");
-	if (sync_one(r, dir, &err) < 0) {
-		(void)cmd_report(&err);
-		r->failed++;
-	}
+	rc = sync_one(r, dir, &changed, &err);
 	mounting_release(&r->old);
 	mounting_release(&r->next);
+	if (rc == 0)
+		return changed ? MANY_CHANGED : MANY_AS_IT_WAS;
+	(void)cmd_report(&err);
+	return MANY_FAILED;
 }
 
-/* Mount points are collected first: what is done to them changes the list. */
-struct list {
-	struct dm_buf dirs; /* each ended by a NUL */
-	const char *top;
-};
-
-static int
-note_below(void *arg, const char *dir, struct dm_err *err)
+/* One summary, where there is more than one line to sum up. */
+static void
+say_all(const struct run *r, const struct many *m)
 {
-	struct list *l = arg;
-	size_t n = strcmp(l->top, "/") == 0 ? 0 : strlen(l->top);
+	size_t failed = many_count(m, MANY_FAILED),
+	       changed = many_count(m, MANY_CHANGED);
 
-	if (strncmp(dir, l->top, n) != 0 || dir[n] != '/')
-		return 0;
-	return dm_buf_append(&l->dirs, dir, strlen(dir) + 1, err);
+	if (m->n < 2 || failed + changed == 0 || cmd_flag(&r->args, "quiet"))
+		return;
+	(void)fprintf(stderr,
+	    "datamount: %zu of %zu mounts moved to their pins, %zu showed "
+	    "them, %zu failed\n",
+	    changed, m->n, many_count(m, MANY_AS_IT_WAS), failed);
 }
 
 static int
-sync_all(struct run *r, struct dm_err *err)
-{
-	enum { LIST_MAX = 16 << 20 };
-	struct list l = { .dirs = DM_BUF(LIST_MAX), .top = r->top };
-	int rc = mount_each(note_below, &l, err);
-
-	for (size_t at = 0; rc == 0 && at < l.dirs.size;
-	     at += strlen(l.dirs.data + at) + 1)
-		sync_and_report(r, l.dirs.data + at);
-	dm_buf_release(&l.dirs);
-	return rc;
-}
-
-static int
-sync_operands(struct run *r, struct dm_err *err)
+add_operands(const struct run *r, struct many *m, struct dm_err *err)
 {
 	char dir[PATH_MAX];
 
 	for (int i = 0; i < r->args.n; i++) {
 		if (realpath(r->args.operands[i], dir) == NULL)
 			return dm_fail_errno(err, "%s", r->args.operands[i]);
-		sync_and_report(r, dir);
+		if (many_add(m, dir, err) < 0)
+			return -1;
 	}
 	return 0;
 }
 
-/* The Git work tree, or else the directory, that we stand in. */
 static int
-find_top(struct run *r, bool *in_git, struct dm_err *err)
+sync_all(struct run *r, struct dm_err *err)
 {
-	char cwd[PATH_MAX];
+	DM_AUTO(many_release) struct many m = { 0 };
+	int rc;
 
-	if (getcwd(cwd, sizeof(cwd)) == NULL)
-		return dm_fail_errno(err, "find the working directory");
-	if (git_work_tree(cwd, r->top, in_git, err) < 0)
+	if (r->args.n > 0)
+		rc = add_operands(r, &m, err);
+	else
+		rc = many_add_mounts(&m, r->top, false, err);
+	if (rc < 0 || many_run(&m, sync_and_report, r, err) < 0)
 		return -1;
-	if (!*in_git)
-		memcpy(r->top, cwd, sizeof(r->top));
-	return 0;
+	say_all(r, &m);
+	return many_count(&m, MANY_FAILED) > 0 ? CMD_FAILED : CMD_DONE;
 }
 
 static int
@@ -164,7 +152,7 @@ sync_run(struct run *r, int argc, char **argv, struct dm_err *err)
 	bool in_git = false;
 
 	if (cmd_parse(&r->args, &cmd_sync, argc, argv, 0, -1, err) < 0 ||
-	    find_top(r, &in_git, err) < 0)
+	    many_top(r->top, &in_git, err) < 0)
 		return -1;
 	if (cmd_flag(&r->args, "install-hook")) {
 		if (!in_git)
@@ -174,9 +162,7 @@ sync_run(struct run *r, int argc, char **argv, struct dm_err *err)
 			    r->top);
 		return hook_install(r->top, cmd_flag(&r->args, "quiet"), err);
 	}
-	if ((r->args.n > 0 ? sync_operands(r, err) : sync_all(r, err)) < 0)
-		return -1;
-	return r->failed > 0 ? CMD_FAILED : CMD_DONE;
+	return sync_all(r, err);
 }
 
 static int

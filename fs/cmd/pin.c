@@ -114,6 +114,27 @@ pin_is_file(const char *path)
 	    stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+bool
+pin_is_ours(const char *path)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(DM_SOURCE_MAX);
+	const char *line = NULL;
+	struct dm_err ignored;
+	bool found = false;
+
+	if (dm_file_read(AT_FDCWD, path, &text, &found, &ignored) == 0 && found)
+		line = text.data;
+	for (; line != NULL && *line != '\0'; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, "repository-id =", 15) == 0 ||
+		    (*line == '#' &&
+			memmem(line, strcspn(line, "\n"), "datamount", 9) !=
+			    NULL))
+			return true;
+	}
+	return false;
+}
+
 /* What git merge leaves in a file, by the line it is in. */
 static int
 check_conflict(const char *path, const struct dm_buf *text, struct dm_err *err)
@@ -299,4 +320,32 @@ pin_check_owner(const char *folder, struct dm_err *err)
 	    join(path, folder, "datamount", "", err) < 0)
 		return -1;
 	return check_owner(path, err);
+}
+
+static void
+say_tracking(const struct git_tracking *t, const char *dir, const char *source)
+{
+	(void)fprintf(stderr, "datamount: Git %s%s%s%s%s%s\n",
+	    t->added ? "tracks " : "", t->added ? source : "",
+	    t->added && t->ignored ? " and " : "",
+	    t->ignored ? "ignores /" : "", t->ignored ? dir : "",
+	    t->ignored && !t->staged_ignore ?
+		"/ (.gitignore has other changes: commit it yourself)" :
+		t->ignored ? "/ from the next commit on" :
+			     " from the next commit on");
+}
+
+void
+pin_track(const char *dir, const char *source, bool quiet)
+{
+	const char *name = strrchr(source, '/');
+	struct git_tracking t;
+	struct dm_err err = { 0 };
+
+	if (git_track(dir, source, &t, &err) < 0)
+		(void)fprintf(stderr, "datamount: mounted, but for Git: %s\n",
+		    err.text);
+	else if (!quiet && (t.added || t.ignored))
+		say_tracking(&t, strrchr(dir, '/') + 1,
+		    name != NULL ? name + 1 : "");
 }

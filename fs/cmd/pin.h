@@ -28,6 +28,10 @@ int pin_place(struct pin_place *out, const char *dir, const char *source,
 /* Is this operand the name of a .source file, and no repository's? */
 bool pin_is_file(const char *path);
 
+/* Is a file of that name, by what is in it, meant for us, whether or not it is
+ * valid?  Others have files of that name, too. */
+bool pin_is_ours(const char *path);
+
 /* Read and check a .source file.  DM_INVALID names the file and the line; the
  * marks that Git leaves after a merge are named as such. */
 int pin_read(const char *path, struct source_file *out, bool *found,
@@ -49,6 +53,11 @@ int pin_absolute(const char *path, struct source_file *pin,
  * Git work tree become relative, so that a clone finds its own. */
 int pin_relative(const char *path, struct source_file *pin,
     struct dm_err *err) DM_MUST_CHECK;
+
+/* Make Git ignore the mount point dir and track the file source ("" for none),
+ * and say so on standard error.  A mount without it is still a mount: what
+ * fails is said, too, and no error. */
+void pin_track(const char *dir, const char *source, bool quiet);
 
 /* Is this repository a folder that others could have put there?  DM_DENIED,
  * unless it and its file datamount belong to this user or to root.  A folder

@@ -22,6 +22,7 @@
 enum {
 	GIT_ARGS_MAX = 16,
 	GIT_OUT_MAX = 1 << 20,
+	GIT_LIST_MAX = 64 << 20,
 	GIT_NONE = 127, /* there is no git program */
 	IGNORE_MAX = 1 << 20,
 };
@@ -222,6 +223,30 @@ git_version(char out[PATH_MAX], bool *found, struct dm_err *err)
 	*found = *found && strncmp(out, before, n) == 0;
 	if (*found)
 		memmove(out, out + n, strlen(out + n) + 1);
+	return 0;
+}
+
+int
+git_each_tracked(const char *top, const char *pathspec,
+    int (*each)(void *arg, const char *path, struct dm_err *err), void *arg,
+    struct dm_err *err)
+{
+	const char *args[] = { "ls-files", "-z", "--", pathspec, NULL };
+	DM_AUTO(dm_buf_release) struct dm_buf list = DM_BUF(GIT_LIST_MAX);
+	const char *before = "", *path;
+	int status = GIT_NONE;
+
+	if (run(top, args, false, &list, &status, err) < 0)
+		return -1;
+	if (status != 0)
+		return dm_fail(err, DM_IO, "git ls-files failed in %s", top);
+	/* An unmerged file stands there once a side. */
+	for (size_t at = 0; at < list.size; at += strlen(path) + 1) {
+		path = list.data + at;
+		if (strcmp(path, before) != 0 && each(arg, path, err) < 0)
+			return -1;
+		before = path;
+	}
 	return 0;
 }
 

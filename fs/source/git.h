@@ -43,6 +43,12 @@ int git_track(const char *dir, const char *source, struct git_tracking *out,
 int git_version(char out[PATH_MAX], bool *found,
     struct dm_err *err) DM_MUST_CHECK;
 
+/* Call each with the files that Git tracks in the work tree at top and whose
+ * names match the pathspec; relative to top, in order, each once. */
+int git_each_tracked(const char *top, const char *pathspec,
+    int (*each)(void *arg, const char *path, struct dm_err *err), void *arg,
+    struct dm_err *err) DM_MUST_CHECK;
+
 /* Where Git looks for hooks in the work tree at top; core.hooksPath is
  * followed. */
 int git_hooks_dir(const char *top, char dir[PATH_MAX],

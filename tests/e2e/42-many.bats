@@ -202,3 +202,188 @@ time.sleep(100)' 3>&- 4>&- &
 	[ "$(shown)" = 1 ]
 }
 
+
+# ---- many ----
+
+# A project that pins v1 at a, in/b and in/c, unmounted and committed.
+three_pins () {
+	mkdir -p in
+	for d in a in/b in/c; do
+		datamount -q "$REPO@v1" "$d"
+		datamount umount "$d"
+	done
+	git commit -qm three
+	git tag three
+}
+
+@test "mount --all mounts what Git tracks, and leaves alone what is right" {
+	three_pins
+	datamount -q in/b.source elsewhere
+	run --separate-stderr datamount mount --all
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	[[ $stderr == *'2 mounted, 1 were already, 0 failed'* ]]
+	[ "$(shown a)$(shown in/c)$(shown elsewhere)" = 111 ]
+	! is_mounted in/b || false
+	(cd in && datamount mount --all) 2>said
+	grep -q '0 mounted, 3 were already, 0 failed' said
+	datamount status --check a
+}
+
+@test "a clone is mounted by one command, and unmounted by one" {
+	three_pins
+	git clone -q . ../clone
+	cd ../clone
+	datamount -q mount --all
+	for d in a in/b in/c; do [ "$(shown $d)" = 1 ]; done
+	[ -z "$(git status --porcelain)" ]
+	datamount -q "$REPO@v2" "$T/beside"
+	datamount umount --all 2>said
+	grep -q '3 unmounted, 0 failed' said
+	is_mounted "$T/beside"
+	[ "$(dm_mounts)" = "$T/beside" ]
+	datamount -q umount --all
+}
+
+@test "mount --all names each failure, and mounts the rest" {
+	three_pins
+	sed -i "s/^commit = .*/commit = ${V1//[0-9]/0}/" a.source
+	touch in/c/full
+	run --separate-stderr datamount -q mount --all
+	[ "$status" -eq 1 ]
+	echo "$stderr"
+	[ "$(grep -c . <<<"$stderr")" -eq 2 ]
+	grep -q '^datamount: a\.source: ' <<<"$stderr"
+	grep -q '^datamount: in/c\.source: .*in/c is not empty' <<<"$stderr"
+	[ "$(shown in/b)" = 1 ]
+	[ "$(dm_mounts | wc -l)" -eq 1 ]
+}
+
+@test "mount --all says when a mount is not what its pin says" {
+	three_pins
+	datamount -q mount --all
+	sed -i "s/^commit = .*/commit = $V2/" a.source
+	fails 1 "a\.source: .*/a shows ${V1:0:12}:/, but its pin is ${V2:0:12}.*sync" \
+		datamount -q mount --all
+	[ "$(shown a)" = 1 ]
+}
+
+@test "mount --all skips files of others, missing ones and links" {
+	three_pins
+	echo 'deb http://example.org stable main' >apt.source
+	: >empty.source
+	ln -s a.source link.source
+	git add -f apt.source empty.source link.source
+	rm in/c.source
+	datamount mount --all 2>said
+	cat said
+	[ "$(grep -c 'skipped .*\.source: not a file of datamount' said)" -eq 3 ]
+	grep -q 'skipped in/c\.source: Git tracks it, but it is not there' said
+	[ "$(dm_mounts | wc -l)" -eq 2 ]
+}
+
+@test "mount --all names a file with a conflict by its line" {
+	three_pins
+	git checkout -qb other
+	datamount -q update a v2
+	git commit -qam two
+	git checkout -q -b third three
+	sed -i 's/^ref = .*/ref = other/' a.source
+	git commit -qam third
+	run git merge -q other
+	[ "$status" -ne 0 ]
+	fails 1 '^datamount: a\.source: .*line [0-9]+: a merge left a conflict' \
+		datamount -q mount --all
+	[ "$(dm_mounts | wc -l)" -eq 2 ]
+}
+
+@test "mount --all takes names with newlines, and no operand" {
+	dir=$'new\nline'
+	datamount -q "$REPO@v1" "$dir"
+	datamount umount "$dir"
+	datamount -q mount --all
+	[ "$(shown "$dir")" = 1 ]
+	datamount -q umount --all
+	[ ! -e "$dir/a.csv" ]
+	fails 2 'all or data' datamount mount --all data
+	fails 2 'all or --source' datamount mount --all --source x
+	fails 2 'too few operands' datamount mount
+	fails 2 'too few operands' datamount umount
+	cd ..
+	fails 1 'in no Git work tree' datamount mount --all
+}
+
+@test "mount --all ignores a mount point that Git does not ignore yet" {
+	three_pins
+	git rm -q --cached .gitignore in/.gitignore
+	rm .gitignore in/.gitignore
+	git commit -qm bare
+	datamount mount --all 2>said
+	[ "$(cat .gitignore)" = /a/ ]
+	[ "$(sort in/.gitignore | tr '\n' ' ')" = '/b/ /c/ ' ]
+	[ "$(git ls-files --others --exclude-standard)" = said ]
+}
+
+@test "more mounts than are made at once follow checkout in one sync" {
+	datamount -q "$REPO@v1" m1
+	for d in 2 3 4 5 6 7 8 9 10 11 12; do cp m1.source "m$d.source"; done
+	git add ./*.source
+	git commit -qm v1
+	git tag one
+	datamount -q mount --all
+	[ "$(dm_mounts | wc -l)" -eq 12 ]
+	sed -i "s/^commit = .*/commit = $V2/; s/^ref = .*/ref = v2/" m*.source
+	git commit -qam v2
+	datamount sync 2>said
+	grep -q '12 of 12 mounts moved to their pins, 0 showed them, 0 failed' said
+	[ "$(cat m*/a.csv | sort | uniq -c | tr -s ' ')" = ' 12 a,2' ]
+	[ -z "$(datamount sync 2>&1)" ]
+	git checkout -q one
+	tail -f m3/a.csv >/dev/null 3>&- 4>&- &
+	ends_with_test $!
+	eventually test -e "/proc/$!/fd/3"
+	run --separate-stderr datamount sync
+	[ "$status" -eq 1 ]
+	[[ $stderr == *'11 of 12 mounts moved to their pins, 0 showed them, 1 failed'* ]]
+	[[ $stderr == *"m3: "*"tail ($!)"* ]]
+	run --separate-stderr datamount umount --all
+	[ "$status" -eq 1 ]
+	[[ $stderr == *'11 unmounted, 1 failed'* ]]
+	datamount -q umount --all --lazy
+	[ -z "$(dm_mounts)" ]
+}
+
+@test "umount --all cleans up after dead daemons" {
+	three_pins
+	datamount -q mount --all
+	kill -9 "$(status_of a pid)" "$(status_of a worker)"
+	eventually fails_to_list a
+	datamount umount --all 2>said
+	cat said
+	grep -q '3 unmounted, 0 failed' said
+	[ -z "$(dm_mounts)" ]
+}
+
+fails_to_list () {
+	! ls "$1" >/dev/null 2>&1
+}
+
+@test "a pin elsewhere is known to status, update and sync" {
+	mkdir pins
+	datamount -q --source pins/d.source "$REPO@v1" data
+	git commit -qm one
+	datamount umount data
+	fails 2 'where\? `datamount pins/d.source DIR`' datamount pins/d.source
+	datamount -q pins/d.source data
+	[ "$(status_of data source)" = "$PWD/pins/d.source" ]
+	datamount -q update data v2
+	datamount status --check data
+	git checkout -q pins/d.source
+	run -1 datamount status --check data
+	datamount -q sync
+	[ "$(shown)" = 1 ]
+	datamount umount data
+	datamount -q update --source pins/d.source data v2
+	grep -q "$V2" pins/d.source
+	[ ! -e data.source ]
+}
