@@ -109,11 +109,13 @@ int session_configured_mirrors(struct session *s, const char *repo,
 uint64_t session_brief_ms(uint64_t timeout_ms);
 
 enum { CMD_TIMEOUT_S = 300 };
-#define CMD_SESSION_OPTIONS                                              \
-	{ "cache", 0, "DIR", "keep fetched bytes in DIR" },              \
-	{                                                                \
-		"timeout", 0, "SECONDS",                                 \
-		    "give up on an origin after so long (300; 0: never)" \
+#define CMD_SESSION_OPTIONS                                                 \
+	{ "cache", 0, "DIR", "keep fetched bytes in DIR" },                 \
+	    { "timeout", 0, "SECONDS",                                      \
+		    "give up on an origin after so long (300; 0: never)" }, \
+	{                                                                   \
+		"allow-rollback", 0, NULL,                                  \
+		    "take a ref that is older than was seen before"         \
 	}
 
 /* Progress of long work: a bar on a terminal, a plain line every 10 s

@@ -65,6 +65,19 @@ fail_moved(const struct plan *p, const struct source_name *name,
 	    same_ref ? "" : " ", same_ref ? "" : ref);
 }
 
+/* A ref that is older than its own pin is no news that could be mounted. */
+static int
+check_sequence(const struct plan *p, const struct source_name *name,
+    const struct resolved *now, const struct repo *r, struct dm_err *err)
+{
+	const char *ref = name->ref[0] != '\0' ? name->ref : "main";
+
+	if (!p->pinned || r->allow_rollback || !r->id_known ||
+	    memcmp(r->id, p->old.repo_id, REPO_ID_SIZE) != 0)
+		return 0;
+	return pin_check_rollback(&p->old, source_name(p), ref, now, err);
+}
+
 /* A pin that is there already must pin just what was asked for. */
 static int
 check_pin(const struct plan *p, const struct source_name *name,
@@ -137,7 +150,8 @@ resolve_name(struct plan *p, const struct source_name *name, struct session *s,
 		return -1;
 	if (!p->pinned && repo_identify(s->repo, err) < 0)
 		return -1;
-	if (check_pin(p, name, &now, s->repo, err) < 0)
+	if (check_sequence(p, name, &now, s->repo, err) < 0 ||
+	    check_pin(p, name, &now, s->repo, err) < 0)
 		return -1;
 	make_pin(&p->m.spec.pin, name, &now, s->repo);
 	if (p->pinned)

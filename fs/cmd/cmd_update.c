@@ -77,15 +77,9 @@ static int
 check_rollback(const struct move *m, const char *ref,
     const struct resolved *now, struct dm_err *err)
 {
-	if (strcmp(ref, m->pin.ref) != 0 || now->sequence >= m->pin.sequence ||
-	    cmd_flag(&m->args, "allow-rollback"))
+	if (cmd_flag(&m->args, "allow-rollback"))
 		return 0;
-	return dm_fail(err, DM_STALE,
-	    "%s at %s is older than what is pinned (sequence %llu, pinned "
-	    "%llu): an old copy? --allow-rollback takes it",
-	    ref, m->next.spec.pin.repository[0],
-	    (unsigned long long)now->sequence,
-	    (unsigned long long)m->pin.sequence);
+	return pin_check_rollback(&m->pin, m->name, ref, now, err);
 }
 
 /* Resolve the ref, and load what it means. */
@@ -119,6 +113,7 @@ load(struct move *m, const char *ref, struct dm_err *err)
 		session_brief_ms(m->next.spec.timeout_ms),
 		m->next.spec.pin.repository[0], err) < 0)
 		return -1;
+	s.repo->allow_rollback = cmd_flag(&m->args, "allow-rollback");
 	rc = session_mirrors(&s, &m->next.spec.pin, err);
 	if (rc == 0)
 		rc = resolve(m, ref, &s, err);
@@ -239,7 +234,6 @@ run_update(int argc, char **argv, struct dm_err *err)
 static const struct cmd_option options[] = {
 	{ "source", 0, "FILE", "the pin is FILE, not DIR.source" },
 	{ "lazy", 0, NULL, "leave the old version to those who use it" },
-	{ "allow-rollback", 0, NULL, "also to an older state of the ref" },
 	CMD_SESSION_OPTIONS,
 	{ 0 },
 };

@@ -13,6 +13,8 @@
 #include "cache/base/err.h"
 #include "cache/base/io.h"
 #include "fs/source/git.h"
+#include "fs/source/rollback.h"
+#include "fs/source/source.h"
 
 /* Split path, relative ones too, into directory (at least ".") and name.
  * Slashes at the end do not count. */
@@ -348,4 +350,20 @@ pin_track(const char *dir, const char *source, bool quiet)
 	else if (!quiet && (t.added || t.ignored))
 		say_tracking(&t, strrchr(dir, '/') + 1,
 		    name != NULL ? name + 1 : "");
+}
+
+int
+pin_check_rollback(const struct source_file *pin, const char *name,
+    const char *ref, const struct resolved *now, struct dm_err *err)
+{
+	char seen[PATH_MAX + 8];
+	struct rollback_before before = {
+		.seen = seen, .commit = &pin->commit, .sequence = pin->sequence
+	};
+
+	if (now->name[0] == '\0' || pin->sequence == 0 ||
+	    strcmp(ref, pin->ref) != 0)
+		return 0;
+	(void)snprintf(seen, sizeof(seen), "%s pins", name);
+	return rollback_compare(pin->repository[0], now, &before, err);
 }

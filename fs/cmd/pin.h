@@ -64,4 +64,11 @@ void pin_track(const char *dir, const char *source, bool quiet);
  * that does not exist is left to those who open it. */
 int pin_check_owner(const char *folder, struct dm_err *err) DM_MUST_CHECK;
 
+/* Is what ref is now older than what file name pinned from it, or is it
+ * something else with the same sequence?  Then DM_STALE. */
+struct resolved;
+int pin_check_rollback(const struct source_file *pin, const char *name,
+    const char *ref, const struct resolved *now,
+    struct dm_err *err) DM_MUST_CHECK;
+
 #endif

@@ -1,12 +1,14 @@
 #include "fs/cmd/ref_names.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "cache/base/err.h"
 #include "cache/base/io.h"
 #include "fs/cmd/commands.h"
 #include "fs/cmd/config.h"
 #include "fs/publish/publish.h"
+#include "fs/source/source.h"
 
 static void
 print_ref(void *arg, const struct ref_line *line)
@@ -16,6 +18,34 @@ print_ref(void *arg, const struct ref_line *line)
 	(void)arg;
 	digest_hex(&line->ref.commit, hex);
 	(void)printf("%s %s\n", line->name, hex);
+}
+
+static int
+print_if(void *arg, const struct ref_line *line, struct dm_err *err)
+{
+	const bool *tag = arg;
+
+	(void)err;
+	if (line->tag == *tag)
+		print_ref(NULL, line);
+	return 0;
+}
+
+/* By its list of refs: a server cannot be asked which files it has. */
+static int
+list_remote(const struct cmd_args *a, const char *repo, bool tag,
+    struct dm_err *err)
+{
+	struct session s;
+	int rc;
+
+	if (session_open(&s, a, repo, err) < 0)
+		return -1;
+	rc = repo_identify(s.repo, err);
+	if (rc == 0)
+		rc = repo_refs(s.repo, print_if, &tag, err);
+	session_close(&s);
+	return rc;
 }
 
 static int
@@ -46,6 +76,8 @@ act(const struct cmd_args *a, const struct publish_target *t, bool tag,
 		    a->cmd->name);
 	if (lost != NULL)
 		return publish_ref_delete(t->repo, tag, lost, err);
+	if (list && strstr(t->repo, "://") != NULL)
+		return list_remote(a, t->repo, tag, err);
 	if (list)
 		return publish_refs(t->repo, tag, print_ref, NULL, err);
 	return make(t, tag, a->operands[1], cmd_flag(a, "force"), err);

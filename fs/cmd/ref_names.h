@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "fs/cmd/cmd.h"
+
 struct cmd;
 struct dm_err;
 
@@ -12,6 +14,7 @@ struct dm_err;
 	{ "list", 'l', NULL, "list them: name and commit" },       \
 	    { "force", 'f', NULL, "move one that is there" },      \
 	    { "delete", 'd', "NAME", "delete it (commits stay)" }, \
+	    CMD_SESSION_OPTIONS,                                   \
 	{                                                          \
 		0                                                  \
 	}

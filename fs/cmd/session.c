@@ -1,4 +1,5 @@
 /* What a command needs to look at a repository: net, cache, repository. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,6 +10,7 @@
 #include "fs/cmd/cmd.h"
 #include "fs/cmd/config.h"
 #include "fs/cmd/pin.h"
+#include "fs/mount/place.h"
 #include "fs/source/source.h"
 
 /* A command that cannot begin should say so soon, however long the reads of a
@@ -21,6 +23,22 @@ session_brief_ms(uint64_t timeout_ms)
 	return timeout_ms == 0 || timeout_ms > BRIEF_MS ? BRIEF_MS : timeout_ms;
 }
 
+/* Where there is no place for state, there is no state to compare with. */
+static int
+remember_refs(struct repo *repo, struct dm_err *err)
+{
+	struct dm_err none = { 0 };
+	char state[PATH_MAX];
+
+	if (place_state(state, &none) < 0)
+		return 0;
+	if (asprintf(&repo->seen_dir, "%s/seen-refs", state) < 0) {
+		repo->seen_dir = NULL;
+		return dm_fail(err, DM_NOMEM, "session");
+	}
+	return 0;
+}
+
 static int
 open_all(struct session *s, const struct cache_options *opt, const char *repo,
     struct dm_err *err)
@@ -31,7 +49,8 @@ open_all(struct session *s, const struct cache_options *opt, const char *repo,
 	if (net_open(&s->net, &net, err) < 0 ||
 	    cache_open(&s->cache, opt, err) < 0 ||
 	    repo_open(&s->repo, s->net, s->cache, repo,
-		session_brief_ms(opt->timeout_ms), err) < 0) {
+		session_brief_ms(opt->timeout_ms), err) < 0 ||
+	    remember_refs(s->repo, err) < 0) {
 		session_close(s);
 		return -1;
 	}
@@ -60,7 +79,10 @@ session_open(struct session *s, const struct cmd_args *a, const char *repo,
 	opt = (struct cache_options){ .dir = o.cache_dir,
 		.memory = o.memory,
 		.timeout_ms = o.timeout_ms };
-	return open_all(s, &opt, repo, err);
+	if (open_all(s, &opt, repo, err) < 0)
+		return -1;
+	s->repo->allow_rollback = cmd_flag(a, "allow-rollback");
+	return 0;
 }
 
 int

@@ -40,8 +40,8 @@ join(char out[PATH_MAX], const char *a, const char *b, struct dm_err *err)
 	return 0;
 }
 
-static int
-state_dir(char out[PATH_MAX], struct dm_err *err)
+int
+place_state(char out[PATH_MAX], struct dm_err *err)
 {
 	const char *state = absolute("XDG_STATE_HOME");
 	const char *home = absolute("HOME");
@@ -70,7 +70,7 @@ place_control_dirs(struct place_dirs *out, struct dm_err *err)
 	if (geteuid() == 0 &&
 	    join(out->dir[out->n++], "/run", "/datamount", err) < 0)
 		return -1;
-	if (geteuid() != 0 && state_dir(out->dir[out->n++], err) < 0)
+	if (geteuid() != 0 && place_state(out->dir[out->n++], err) < 0)
 		return -1;
 	/* Where a login session's are; the environment may not know of it, as
 	 * under cron, or mean another place. */
@@ -109,7 +109,7 @@ place_log(const char *dir, char out[PATH_MAX], struct dm_err *err)
 {
 	char name[PLACE_NAME], state[PATH_MAX];
 
-	if (state_dir(state, err) < 0)
+	if (place_state(state, err) < 0)
 		return -1;
 	place_name(dir, name);
 	if (snprintf(out, PATH_MAX, "%s/log/%s.log", state, name) >= PATH_MAX)

@@ -33,8 +33,12 @@ int place_control_dirs(struct place_dirs *out,
 int place_open_private(const char *dir, int *fd,
     struct dm_err *err) DM_MUST_CHECK;
 
+/* Write the path of the state directory, $XDG_STATE_HOME/datamount or
+ * ~/.local/state/datamount; it need not exist. */
+int place_state(char out[PATH_MAX], struct dm_err *err) DM_MUST_CHECK;
+
 /* Write the path of the log of the mount at dir: log/NAME.log in the state
- * directory, $XDG_STATE_HOME/datamount or ~/.local/state/datamount. */
+ * directory. */
 int place_log(const char *dir, char out[PATH_MAX],
     struct dm_err *err) DM_MUST_CHECK;
 

@@ -15,6 +15,7 @@
 #include "cache/base/err.h"
 #include "cache/cache.h"
 #include "cache/net/origin.h"
+#include "fs/source/rollback.h"
 #include "fs/source/source.h"
 
 enum {
@@ -50,6 +51,7 @@ repo_close(struct repo *r)
 	if (r == NULL)
 		return;
 	origin_close(r->origin);
+	free(r->seen_dir);
 	free(r);
 }
 
@@ -335,7 +337,12 @@ resolve_name(struct repo *r, const char *ref, struct resolved *out,
 	if (!found && is_full_name(ref) &&
 	    read_ref(r, "", ref, out, &found, err) < 0)
 		return -1;
-	return found ? 0 : fail_unknown(r, ref, err);
+	if (!found)
+		return fail_unknown(r, ref, err);
+	if (r->seen_dir == NULL)
+		return 0;
+	return rollback_check(r->seen_dir, r->id, origin_name(r->origin), out,
+	    r->allow_rollback, err);
 }
 
 int

@@ -44,6 +44,11 @@ struct repo {
 	uint8_t id[REPO_ID_SIZE];
 	bool id_known;       /* the datamount file was read */
 	uint64_t timeout_ms; /* of finding a name, a ref, a commit */
+
+	/* Set behind repo_open: where what was seen of refs is remembered,
+	 * rollback.h; owned; NULL: nowhere. */
+	char *seen_dir;
+	bool allow_rollback; /* take refs that are older than was seen */
 };
 
 /* Open without I/O.  net and cache are borrowed and outlive it.  The caller
@@ -61,7 +66,8 @@ int repo_identify(struct repo *r, struct dm_err *err) DM_MUST_CHECK;
  * prefix of 8 or more digits of one; branches win over tags; heads/X and tags/X
  * say which.  Identifies the repository too, unless ref is a full id: that
  * needs no request at all.  *name is "heads/X", "tags/X" or "" for an id;
- * sequence 0 for an id.  DM_NOTFOUND with what there is; DM_INVALID: ambiguous.
+ * sequence 0 for an id.  DM_NOTFOUND with what there is; DM_INVALID: ambiguous;
+ * DM_STALE: an older state of the ref than was seen before.
  */
 struct resolved {
 	struct digest commit;

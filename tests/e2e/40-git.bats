@@ -430,7 +430,11 @@ print(f["readdir"] + f["readdirplus"] + f["lookup"] + f["read"])'
 	grep -q '^sequence = 3' data.source
 	rm -rf "$REPO"
 	mv ../copy "$REPO"
-	fails 1 'older than what is pinned' datamount update data
+	fails 1 'older main than this machine has seen: sequence 2 after 3' \
+		datamount update data
+	rm -r "$XDG_STATE_HOME/datamount/seen-refs"
+	fails 1 'older main than data.source pins: sequence 2 after 3' \
+		datamount update data
 	datamount -q update --allow-rollback data
 	grep -q "$V2" data.source
 }

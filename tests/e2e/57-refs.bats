@@ -1,0 +1,174 @@
+#!/usr/bin/env bats
+# Refs over static HTTP, and refs that go back.
+# shellcheck disable=SC2030,SC2031,SC2154
+load helpers
+
+# two_versions, and a branch dev with a commit of its own.
+publish () {
+	two_versions
+	printf 'dev\n' >src/dev
+	datamount branch "$REPO" dev >/dev/null
+	DEV=$(datamount commit -q src "$REPO@dev" -m 'on dev')
+	ID=$(sed -n 's/^id //p' "$REPO/datamount")
+	SEEN=$XDG_STATE_HOME/datamount/seen-refs/$ID
+}
+
+# What a folder answers is what URL answers.
+answers_alike () {
+	local words
+	for words in 'log %' 'log %@dev' 'log %@tags/v1' "log %@${V2:0:10}" \
+		'tag -l %' 'branch %' 'branch -l %' "ls %@${V1:0:8}" \
+		"cat %@${DEV:0:9}:dev" 'show %@heads/dev' 'show %@v2'; do
+		# shellcheck disable=SC2086
+		datamount ${words//%/$REPO} >want
+		# shellcheck disable=SC2086
+		datamount ${words//%/$URL/} | diff want -
+	done
+	[ "$(datamount log "$URL/@dev" | cut -d' ' -f1)" = \
+		"$(printf '%s\n' "$DEV" "$V2" "$V1")" ]
+	[ "$(datamount branch "$URL/")" = \
+		"$(printf 'dev %s\nmain %s' "$DEV" "$V2")" ]
+	[ "$(datamount tag -l "$URL/")" = \
+		"$(printf 'v1 %s\nv2 %s' "$V1" "$V2")" ]
+}
+
+@test "log, tag -l, branch and short ids work over nginx" {
+	need nginx
+	publish
+	nginx_start "$REPO"
+	answers_alike
+}
+
+@test "log, tag -l, branch and short ids work over Python's http.server" {
+	publish
+	python_start "$REPO"
+	answers_alike
+}
+
+@test "lists of refs that are not there, or damaged, are told apart" {
+	publish
+	httpd_start "$REPO"
+	rm "$REPO/refs/all"
+	[ -z "$(datamount tag -l "$URL/")" ]
+	httpd_rule '/refs/all * html'
+	fails 1 'refs/all' datamount tag -l "$URL/"
+	httpd_rule '/refs/all * status=403'
+	fails 1 'refs/all.*403' datamount branch "$URL/"
+	mkdir empty
+	httpd_start empty
+	fails 1 'no datamount repository there' datamount tag -l "$URL/"
+}
+
+@test "tags and branches are not made over HTTP" {
+	publish
+	httpd_start "$REPO"
+	fails 1 'is a URL: publish into a folder' datamount tag "$URL/" v3
+	fails 1 'is a URL: publish into a folder' datamount branch "$URL/" new
+}
+
+# The repository as it was when main was at sequence 1, under $T/old; it now is
+# at 3.
+with_old_copy () {
+	REPO=$T/repo
+	datamount init "$REPO" >/dev/null
+	small_data src 1
+	V1=$(datamount commit -q src "$REPO" -m one)
+	cp -a "$REPO" old
+	for n in 2 3; do
+		echo "$n" >src/a.csv
+		V2=$(datamount commit -q src "$REPO" -m "$n")
+	done
+	ID=$(sed -n 's/^id //p' "$REPO/datamount")
+	SEEN=$XDG_STATE_HOME/datamount/seen-refs/$ID
+}
+
+@test "a ref that goes back is refused by every command, until it is allowed" {
+	with_old_copy
+	httpd_start "$T"
+	URL=$URL/repo
+	datamount ls "$URL/" >/dev/null
+	printf '%s\n' 'datamount seen refs 1' "heads/main $V2 3" | diff - "$SEEN"
+	[ "$(stat -c %a "$SEEN")" = 600 ]
+	[ "$(stat -c %a "${SEEN%/*}")" = 700 ]
+	mv repo new && mv old repo
+	why='shows an older main than this machine has seen: sequence 1 after 3;'
+	why="$why a stale mirror or a rollback; --allow-rollback accepts it"
+	for words in ls log show 'export % out' 'verify' 'mount --no-git % data'
+	do
+		case $words in *%*) ;; *) words="$words %" ;; esac
+		# shellcheck disable=SC2086
+		fails 1 "$why" datamount ${words//%/$URL/}
+	done
+	[ ! -e out ] && [ ! -e data ] && [ ! -e data.source ]
+	# what is named by its id cannot go back
+	datamount ls "$URL/@$V1" >/dev/null
+	grep -q "$V2 3" "$SEEN"
+	datamount ls --allow-rollback "$URL/" >/dev/null
+	grep -q "$V1 1" "$SEEN"
+	datamount ls "$URL/" >/dev/null
+}
+
+@test "a ref of the same sequence and another commit is refused" {
+	with_old_copy
+	datamount ls "$REPO" >/dev/null
+	mv repo new && mv old repo
+	for n in 4 5; do
+		echo "$n" >src/a.csv
+		datamount commit -q src "$REPO" -m "$n"
+	done
+	fails 1 'another main than this machine has seen, with the same seq' \
+		datamount ls "$REPO"
+	# one more, and it is newer
+	echo 6 >src/a.csv
+	datamount commit -q src "$REPO" -m 6
+	datamount ls "$REPO" >/dev/null
+}
+
+@test "another repository at the same place is another story" {
+	with_old_copy
+	datamount ls "$REPO" >/dev/null
+	rm -r repo
+	datamount init repo >/dev/null
+	datamount commit -q src repo -m one
+	datamount ls "$REPO" >/dev/null
+	[ "$(find "${SEEN%/*}" -type f | wc -l)" = 2 ]
+}
+
+@test "a damaged list of refs seen is begun anew, with a warning" {
+	with_old_copy
+	datamount ls "$REPO" >/dev/null
+	echo rubbish >"$SEEN"
+	mv repo new && mv old repo
+	run --separate-stderr datamount ls "$REPO"
+	[ "$status" -eq 0 ]
+	[[ $stderr == *"$SEEN"*'begun anew'* ]]
+	run --separate-stderr datamount ls "$REPO"
+	[ -z "$stderr" ]
+	grep -q "^heads/main $V1 1$" "$SEEN"
+}
+
+@test "no place for state keeps nobody from reading" {
+	need_root
+	with_old_copy
+	env -u HOME -u XDG_STATE_HOME datamount ls "$REPO" >/dev/null
+	echo file >"$T/file"
+	XDG_STATE_HOME=$T/file run --separate-stderr datamount ls "$REPO"
+	[ "$status" -eq 0 ]
+	[[ $stderr == *'not remembered'* ]]
+}
+
+@test "a pin's sequence counts, on a machine that has seen nothing" {
+	need_fuse
+	with_old_copy
+	datamount --no-git "$REPO" data
+	datamount umount data
+	rm -r "$XDG_STATE_HOME"
+	mv repo new && mv old repo
+	fails 1 'older main than data.source pins: sequence 1 after 3' \
+		datamount --no-git "$REPO" data
+	rm -r "$XDG_STATE_HOME"
+	fails 1 'older main than data.source pins: sequence 1 after 3' \
+		datamount update data
+	datamount -q update --allow-rollback data
+	grep -q "^commit = $V1" data.source
+}
