@@ -8,7 +8,8 @@
  *   QUEUED     its transfer, in a queue   there is memory: origin_start
  *   RUNNING    its transfer               its bytes are complete: to the pool
  *   CHECKING   a job of the pool          the digest is right: DONE
- *                                         it is not: QUEUED alone, past caches
+ *                                         it is not: QUEUED alone, for the
+ *                                         next mirror, or past caches
  *   DONE       nobody: written to disk, out of the table, waits woken, freed
  *   FAILED     nobody: out of the table, waits woken with the error, freed;
  *              the next reader starts anew
@@ -235,18 +236,6 @@ requeue_offline_locked(struct flight *fl)
 	return true;
 }
 
-/* What came was wrong: is there a mirror that has not been asked the same way?
- * One that is right is found sooner than one that a cache on the way hides. */
-static bool
-next_place(struct flight *fl)
-{
-	uint32_t all = (1U << origin_places(fl->origin)) - 1;
-
-	fl->avoid |= fl->from;
-	fl->from = 0;
-	return (fl->avoid & all) != 0 && (fl->avoid & all) != all;
-}
-
 /* Is it worth to ask again, for those who wait, and how? */
 static bool
 another_try_locked(struct flight *fl, const struct dm_err *err)
@@ -259,7 +248,7 @@ another_try_locked(struct flight *fl, const struct dm_err *err)
 		fl->attempt = ORIGIN_REVALIDATE;
 		return true;
 	}
-	if (err->code == DM_CORRUPT && next_place(fl))
+	if (err->code == DM_CORRUPT && flight_next_place(fl))
 		return true;
 	if (err->code == DM_CORRUPT && fl->attempt != ORIGIN_UNIQUE) {
 		fl->avoid = 0;

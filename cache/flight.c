@@ -169,6 +169,16 @@ flight_collect(struct cache_wait **list, struct cache_wait *more)
 }
 
 bool
+flight_next_place(struct flight *fl)
+{
+	uint32_t all = (1U << origin_places(fl->origin)) - 1;
+
+	fl->avoid |= fl->from;
+	fl->from = 0;
+	return (fl->avoid & all) != 0 && (fl->avoid & all) != all;
+}
+
+bool
 flight_cancel(struct flights *t, struct cache_wait *w)
 {
 	struct flight *fl = w->fetch;

@@ -92,6 +92,10 @@ void flight_expire(struct flights *t, struct flight *fl, uint64_t *next,
 /* Put the waits of more before those of *list. */
 void flight_collect(struct cache_wait **list, struct cache_wait *more);
 
+/* What came was wrong: is there a mirror that has not been asked the same way?
+ * One that is right is found sooner than one that a cache on the way hides. */
+bool flight_next_place(struct flight *fl);
+
 /* This one, if it waits. */
 bool flight_cancel(struct flights *t, struct cache_wait *w);
 

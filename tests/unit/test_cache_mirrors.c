@@ -41,7 +41,8 @@ test_a_mirror_heals_what_the_origin_gives_wrong(void **state)
 	make_pack(f, &p);
 	OK(httpd_rule(f->httpd, "/packs/?* * flip=100000", &err));
 	read_all(f, &p);
-	assert_int_equal(bad(f, 0), 1);
+	/* once when read ahead, once when asked for */
+	assert_in_range(bad(f, 0), 1, 2);
 	assert_int_equal(bad(f, 1), 0);
 }
 
