@@ -106,7 +106,8 @@ publish_deep () {
 	datamount ls "$REPO@:in/deep" | grep -q stays
 	datamount export -q "$REPO@:in" "$T/out"
 	[ "$(cat "$T/out/deep/f")" = one ]
-	datamount -q "$REPO@:in" data
+	datamount -q "$REPO@:in/deep" data
+	run -1 readlink data/er/leaves
 	datamount verify -q data
 }
 
@@ -202,6 +203,42 @@ time.sleep(100)' 3>&- 4>&- &
 	[ "$(shown)" = 1 ]
 }
 
+
+@test "a process that may not be looked at is told as one of others" {
+	need_root
+	mode=$(stat -c %a /dev/fuse)
+	mkdir u
+	cp "$DM_BIN/datamount" u/
+	chmod -R a+rX "$REPO" "$T/proj"
+	cat >u/hide <<-'END'
+		import ctypes, os, time
+		ctypes.CDLL(None).prctl(4, 0)  # PR_SET_DUMPABLE
+		os.chdir("data")
+		open("../ready", "w").close()
+		time.sleep(100)
+	END
+	cat >u/script <<-'END'
+		cd "$T/proj/u" || exit
+		export HOME=$PWD
+		unset XDG_RUNTIME_DIR XDG_STATE_HOME XDG_CACHE_HOME
+		export DATAMOUNT_CACHE=$PWD/cache
+		./datamount -q --no-source --no-git "$R" data || exit
+		python3 hide &
+		while [ ! -e ready ]; do sleep 0.05; done
+		./datamount umount data
+		./datamount umount --lazy data
+		kill $!
+	END
+	chown -R 65534 u
+	httpd_start "$REPO"
+	chmod 666 /dev/fuse
+	R=$URL/@main run setpriv --reuid 65534 --regid 65534 --clear-groups \
+		sh u/script
+	chmod "$mode" /dev/fuse
+	echo "$output"
+	[[ $output == *'data is in use by processes of others: '*lazy* ]]
+	[ "$(grep -c datamount: <<<"$output")" -eq 1 ]
+}
 
 # ---- many ----
 
