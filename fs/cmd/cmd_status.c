@@ -167,7 +167,7 @@ print_repositories(const json_t *o)
 	for (size_t i = 0; n > 1 && i < n; i++) {
 		const json_t *r = json_array_get(list, i);
 		time_t since = (time_t)number(r, NULL, "down_since");
-		char when[32] = "";
+		char when[48] = "";
 		struct tm tm;
 
 		if (since != 0 && gmtime_r(&since, &tm) != NULL)

@@ -82,7 +82,7 @@ repositories () {
 	[ "$(repositories 'r["down_since"] is None')" = '[False, True]' ]
 	run datamount status data
 	[[ $output =~ mirror\ +$TWO:\ [0-9.]+\ MB\ in\ [0-9]+\ requests,\ 0\ failed,\ 0\ bad ]]
-	[[ $output =~ from\ +$ONE:.*,\ 0\ bad,\ down\ since\ 20 ]]
+	[[ $output =~ from\ +$ONE:.*,\ 0\ bad,\ down\ since\ 20[0-9T:-]+Z ]]
 }
 
 @test "an origin that comes back is read from again" {
