@@ -61,8 +61,9 @@ cache_open(struct cache **out, const struct cache_options *opt,
 	dm_cond_init(&c->idle);
 	if ((opt->dir == NULL &&
 		cache_dir_default(dir, sizeof(dir), &why, err) < 0) ||
-	    store_open(&c->store, opt->dir != NULL ? opt->dir : dir, err) < 0 ||
-	    fetch_open(&c->fetch, c->store,
+	    store_open(&c->store, opt->dir != NULL ? opt->dir : dir, opt->limit,
+		err) < 0 ||
+	    fetch_open(&c->fetch,
 		opt->memory != 0 ? opt->memory : memory_default, err) < 0) {
 		cache_close(c);
 		return -1;

@@ -28,6 +28,8 @@ struct cache;
 struct cache_options {
 	const char *dir;     /* NULL: cache_dir_default() */
 	uint64_t memory;     /* bytes in flight at most; 0 = 256 MiB */
+	uint64_t limit;      /* bytes of the whole cache; 0: its own limit, or
+			      * what leaves a tenth of the disk free */
 	uint64_t timeout_ms; /* of one blocking read; 0 = none */
 };
 

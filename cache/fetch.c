@@ -45,7 +45,6 @@
 #include "cache/pool.h"
 #include "cache/store/blob.h"
 #include "cache/store/directory.h"
-#include "cache/store/store.h"
 #include "cache/stream.h"
 #include "cache/transfer.h"
 #include "cache/turn.h"
@@ -59,7 +58,6 @@ enum {
 
 struct fetch {
 	/* immutable after open */
-	struct store *store;
 	struct pool *pool;
 	uint64_t budget;
 	pthread_t sweeper;
@@ -810,7 +808,6 @@ sweep(void *arg)
 {
 	struct fetch *f = arg;
 	char say[DM_ERR_TEXT];
-	uint64_t store_at = 0;
 
 	dm_lock(&f->mu);
 	while (!f->stopping) {
@@ -823,10 +820,6 @@ sweep(void *arg)
 		flight_wake(list);
 		if (say[0] != '\0')
 			dm_log(DM_LOG_WARN, "fetch", "%s", say);
-		if (dm_now_ms() >= store_at) {
-			store_sweep(f->store);
-			store_at = dm_deadline_ms(SWEEP_MS);
-		}
 		dm_lock(&f->mu);
 		sleep_locked(f);
 	}
@@ -858,14 +851,12 @@ fetch_free(struct fetch *f)
 }
 
 int
-fetch_open(struct fetch **out, struct store *store, uint64_t memory,
-    struct dm_err *err)
+fetch_open(struct fetch **out, uint64_t memory, struct dm_err *err)
 {
 	struct fetch *f = calloc(1, sizeof(*f));
 
 	if (f == NULL)
 		return dm_fail(err, DM_NOMEM, "cache");
-	f->store = store;
 	f->budget = memory;
 	transfer_queue_init(&f->demand);
 	transfer_queue_init(&f->ahead);

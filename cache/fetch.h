@@ -11,7 +11,6 @@ struct cache_wait;
 struct directory;
 struct dm_err;
 struct origin;
-struct store;
 
 /*
  * The table of pieces in flight.  Whoever misses a piece joins the fetch that
@@ -22,8 +21,8 @@ struct store;
  */
 struct fetch;
 
-/* memory: bytes in flight at most.  store is borrowed. */
-int fetch_open(struct fetch **out, struct store *store, uint64_t memory,
+/* memory: bytes in flight at most. */
+int fetch_open(struct fetch **out, uint64_t memory,
     struct dm_err *err) DM_MUST_CHECK;
 
 /* Wake all waits with DM_CANCELLED, and refuse new ones. */

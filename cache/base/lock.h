@@ -22,6 +22,7 @@ enum dm_rank {
 	DM_RANK_BLOBS,   /* cache/store: table of open blobs */
 	DM_RANK_BLOB,    /* cache/store: one blob */
 	DM_RANK_SHELF,   /* cache/store: the directory's state */
+	DM_RANK_QUOTA,   /* cache/store: bytes taken and not yet used */
 	DM_RANK_FETCH,   /* cache: table of fetches in flight */
 	DM_RANK_POOL,    /* cache: jobs for the pool that hashes */
 	DM_RANK_WAIT,    /* cache: one blocked caller */

@@ -27,6 +27,8 @@
 #include "cache/store/files.h"
 #include "cache/store/shelf.h"
 
+enum { PAGE = 4096 }; /* what a file system rounds to, about */
+
 struct blob {
 	/* immutable */
 	struct digest key;
@@ -416,24 +418,66 @@ write_locked(struct blob *b, const struct files *f, const struct blob_piece *p,
 	return files_claim(f, p->n, true);
 }
 
-/* 1: written; 0: the file was exchanged, try again; -1 with errno. */
+static uint64_t
+disk_space(const struct files *f)
+{
+	struct stat st;
+
+	return fstat(f->data, &st) < 0 ? 0 : (uint64_t)st.st_blocks * 512;
+}
+
+/* What a write may take at most: whole pages, and one of the map. */
+static uint64_t
+space_for(const struct blob_piece *p)
+{
+	return ((p->off + p->size + PAGE - 1) / PAGE - p->off / PAGE + 1) *
+	    PAGE;
+}
+
+/* The write, of what was taken for it.  1; -1 with errno; *used says how much
+ * of the space it took. */
+static int
+write_counted_locked(struct blob *b, const struct files *f,
+    const struct blob_piece *p, const void *data, uint64_t *used)
+{
+	uint64_t before = disk_space(f), after;
+	int rc = write_locked(b, f, p, data) < 0 ? -1 : 1;
+	int error = errno;
+
+	after = disk_space(f);
+	*used =
+	    (after > before ? after - before : 0) + (before == 0 ? PAGE : 0);
+	errno = error;
+	return rc;
+}
+
+/* 1: written; 0: the file was exchanged, try again; -1 with errno, which is 0
+ * if there is no room. */
 static int
 write_once(struct blob *b, const struct blob_piece *p, const void *data)
 {
 	struct files *f = borrow(b, true);
+	uint64_t space = space_for(p), used = 0;
 	int rc = 0, error;
 
 	if (f == NULL)
 		return -1;
+	if (!shelf_take(b->shelf, space, disk_space(f))) {
+		files_put(f);
+		errno = 0;
+		return -1;
+	}
 	dm_lock(&b->mu);
 	if (f->map < 0) {
 		errno = EIO;
 		rc = -1;
 	} else if (look_locked(b, f)) {
-		rc = write_locked(b, f, p, data) < 0 ? -1 : 1;
+		rc = write_counted_locked(b, f, p, data, &used);
 	}
 	error = errno;
 	dm_unlock(&b->mu);
+	if (used < space)
+		shelf_give(b->shelf, space - used);
 	files_put(f);
 	errno = error;
 	return rc;
@@ -450,7 +494,7 @@ blob_write(struct blob *b, const struct blob_piece *p, const void *data)
 		rc = write_once(b, p, data);
 	if (rc > 0)
 		shelf_worked(b->shelf);
-	else if (rc < 0)
+	else if (rc < 0 && errno != 0)
 		shelf_failed(b->shelf, errno, "cannot store a piece");
 }
 
@@ -501,7 +545,7 @@ blob_whole_write(struct blob *b, const void *data, size_t size)
 		return;
 	if (shelf_replace(b->shelf, &b->key, SHELF_BLOB, data, size) == 0)
 		shelf_worked(b->shelf);
-	else
+	else if (errno != 0)
 		shelf_failed(b->shelf, errno, "cannot store a file");
 }
 

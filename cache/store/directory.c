@@ -218,7 +218,7 @@ directory_make(struct directory **out, struct shelf *s,
 	if (shelf_writable(s)) {
 		if (shelf_replace(s, key, SHELF_DIR, data, size) == 0)
 			shelf_worked(s);
-		else
+		else if (errno != 0)
 			shelf_failed(s, errno, "cannot keep a directory");
 	}
 	/* A large one is better read from its file, if that can be had. */

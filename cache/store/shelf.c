@@ -26,10 +26,12 @@
 #include "cache/base/le.h"
 #include "cache/base/lock.h"
 #include "cache/base/log.h"
+#include "cache/store/quota.h"
 
 enum {
 	PROBE_MS = 1000, /* between writes that are tried on a broken disk */
 	SAY_MS = 60000,  /* between two complaints */
+	PAGE = 4096,     /* what a file system rounds to, about */
 };
 
 static const char map_magic[8] = { 'D', 'M', 'm', 'a', 'p', 'c', '0', '1' };
@@ -37,6 +39,7 @@ static const char map_magic[8] = { 'D', 'M', 'm', 'a', 'p', 'c', '0', '1' };
 struct shelf {
 	/* immutable after open */
 	char path[PATH_MAX];
+	struct quota *quota; /* NULL: none */
 
 	/* atomic */
 	_Atomic int root; /* -1: could not be opened yet */
@@ -248,6 +251,7 @@ shelf_close(struct shelf *s)
 	if (s == NULL)
 		return;
 	root = atomic_load(&s->root);
+	quota_close(s->quota, root);
 	dm_closep(&root);
 	dm_mutex_destroy(&s->mu);
 	free(s);
@@ -400,6 +404,10 @@ shelf_replace(struct shelf *s, const struct digest *key, enum shelf_file which,
 	if (getrandom(&unique, sizeof(unique), 0) != sizeof(unique) ||
 	    !folders_made(s, key))
 		return -1;
+	if (!shelf_take(s, size + PAGE, 0)) {
+		errno = 0;
+		return -1;
+	}
 	root = atomic_load(&s->root);
 	shelf_name(name, key, which);
 	(void)snprintf(temp, sizeof(temp), "%s.%016llx.tmp", name,
@@ -408,6 +416,7 @@ shelf_replace(struct shelf *s, const struct digest *key, enum shelf_file which,
 	    renameat(root, temp, root, name) == 0)
 		return 0;
 	error = errno;
+	shelf_give(s, size + PAGE);
 	(void)unlinkat(root, temp, 0); /* the first error counts */
 	errno = error;
 	return -1;
@@ -469,6 +478,41 @@ bool
 shelf_broken(const struct shelf *s)
 {
 	return atomic_load(&s->broken);
+}
+
+int
+shelf_set_limit(struct shelf *s, uint64_t limit, struct dm_err *err)
+{
+	return quota_open(&s->quota, limit, err);
+}
+
+struct quota *
+shelf_quota(struct shelf *s)
+{
+	return s->quota;
+}
+
+int
+shelf_root(const struct shelf *s)
+{
+	return atomic_load(&s->root);
+}
+
+bool
+shelf_take(struct shelf *s, uint64_t bytes, uint64_t has)
+{
+	int root = atomic_load(&s->root);
+
+	return s->quota == NULL || root < 0 ||
+	    (quota_blob_may_grow(s->quota, has + bytes) &&
+		quota_take(s->quota, root, bytes));
+}
+
+void
+shelf_give(struct shelf *s, uint64_t bytes)
+{
+	if (s->quota != NULL && atomic_load(&s->root) >= 0)
+		quota_give(s->quota, bytes);
 }
 
 void

@@ -41,7 +41,8 @@ int shelf_get(struct shelf *s, const struct digest *key, enum shelf_file which,
 bool shelf_has(struct shelf *s, const struct digest *key,
     enum shelf_file which);
 
-/* Make a file of key hold exactly data, by a temporary name; -1 with errno.
+/* Make a file of key hold exactly data, by a temporary name; -1 with errno,
+ * which is 0 if the quota has no room.
  * No fsync: what a crash leaves is hashed before it is used. */
 int shelf_replace(struct shelf *s, const struct digest *key,
     enum shelf_file which, const void *data, size_t size);
@@ -54,6 +55,18 @@ bool shelf_writable(struct shelf *s);
 void shelf_worked(struct shelf *s);
 void shelf_failed(struct shelf *s, int error, const char *doing);
 bool shelf_broken(const struct shelf *s);
+
+/* From now on writes are counted and bounded (quota.h). */
+struct quota;
+int shelf_set_limit(struct shelf *s, uint64_t limit,
+    struct dm_err *err) DM_MUST_CHECK;
+struct quota *shelf_quota(struct shelf *s);
+int shelf_root(const struct shelf *s); /* a descriptor, or -1 */
+
+/* May so many bytes be written to a blob that takes so much already?  What is
+ * not used of them is given back. */
+bool shelf_take(struct shelf *s, uint64_t bytes, uint64_t has);
+void shelf_give(struct shelf *s, uint64_t bytes);
 
 /* A piece or file on disk was found damaged; how many were. */
 void shelf_count_bad(struct shelf *s);

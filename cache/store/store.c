@@ -9,17 +9,20 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "cache/base/clock.h"
 #include "cache/base/digest.h"
 #include "cache/base/err.h"
 #include "cache/base/lock.h"
 #include "cache/store/blob.h"
+#include "cache/store/quota.h"
 #include "cache/store/shelf.h"
 
 enum {
 	FILES_MAX = 256, /* blobs with open files; two descriptors each */
 	FILES_MIN = 8,
 	DIRS_MAX = 16 << 20, /* bytes of directories in memory */
-	BATCH = 64,          /* blobs cooled in one go */
+	KEEP_MS = 1000,
+	BATCH = 64, /* blobs cooled in one go */
 };
 
 struct entry {
@@ -30,6 +33,12 @@ struct entry {
 struct store {
 	struct shelf *shelf; /* immutable */
 	int64_t files_max;   /* immutable */
+	pthread_t keeper;
+	bool keeping;
+
+	struct dm_mutex keeper_mu; /* guards stopping */
+	pthread_cond_t stop;
+	bool stopping;
 
 	struct dm_mutex mu; /* guards all below */
 	struct entry **bucket;
@@ -52,14 +61,57 @@ files_bound(void)
 	return n < FILES_MIN ? FILES_MIN : n;
 }
 
+/* Let go of files that somebody removed. */
+static void
+sweep(struct store *s)
+{
+	struct blob *open[FILES_MAX];
+	size_t n = 0;
+
+	dm_lock(&s->mu);
+	for (size_t i = 0; i < s->n && n < FILES_MAX; i++)
+		if (blob_has_files(s->all[i]))
+			open[n++] = s->all[i];
+	dm_unlock(&s->mu);
+	for (size_t i = 0; i < n; i++)
+		blob_sweep(open[i]);
+}
+
+/* Once a second, until the end. */
+static void *
+keep(void *arg)
+{
+	struct store *s = arg;
+	bool stopping = false;
+
+	while (!stopping) {
+		uint64_t until = dm_deadline_ms(KEEP_MS);
+		int root = shelf_root(s->shelf);
+
+		dm_lock(&s->keeper_mu);
+		while (!s->stopping && dm_now_ms() < until)
+			(void)dm_cond_wait_until(&s->stop, &s->keeper_mu,
+			    until);
+		stopping = s->stopping;
+		dm_unlock(&s->keeper_mu);
+		sweep(s);
+		if (!stopping && root >= 0)
+			quota_tick(shelf_quota(s->shelf), root);
+	}
+	return NULL;
+}
+
 int
-store_open(struct store **out, const char *dir, struct dm_err *err)
+store_open(struct store **out, const char *dir, uint64_t limit,
+    struct dm_err *err)
 {
 	struct store *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)
 		return dm_fail(err, DM_NOMEM, "cache");
 	dm_mutex_init(&s->mu, DM_RANK_BLOBS);
+	dm_mutex_init(&s->keeper_mu, DM_RANK_WAIT);
+	dm_cond_init(&s->stop);
 	s->files_max = files_bound();
 	s->nbuckets = 256;
 	s->bucket = calloc(s->nbuckets, sizeof(struct entry *));
@@ -67,10 +119,16 @@ store_open(struct store **out, const char *dir, struct dm_err *err)
 		store_close(s);
 		return dm_fail(err, DM_NOMEM, "cache");
 	}
-	if (shelf_open(&s->shelf, dir, err) < 0) {
+	if (shelf_open(&s->shelf, dir, err) < 0 ||
+	    shelf_set_limit(s->shelf, limit, err) < 0) {
 		store_close(s);
 		return -1;
 	}
+	if (pthread_create(&s->keeper, NULL, keep, s) != 0) {
+		store_close(s);
+		return dm_fail(err, DM_NOMEM, "cannot start a thread");
+	}
+	s->keeping = true;
 	*out = s;
 	return 0;
 }
@@ -80,6 +138,13 @@ store_close(struct store *s)
 {
 	if (s == NULL)
 		return;
+	if (s->keeping) {
+		dm_lock(&s->keeper_mu);
+		s->stopping = true;
+		pthread_cond_signal(&s->stop);
+		dm_unlock(&s->keeper_mu);
+		(void)pthread_join(s->keeper, NULL);
+	}
 	for (size_t i = 0; s->bucket != NULL && i < s->nbuckets; i++) {
 		for (struct entry *e = s->bucket[i], *next; e != NULL;
 		     e = next) {
@@ -92,6 +157,8 @@ store_close(struct store *s)
 	free((void *)s->all);
 	shelf_close(s->shelf);
 	dm_mutex_destroy(&s->mu);
+	pthread_cond_destroy(&s->stop);
+	dm_mutex_destroy(&s->keeper_mu);
 	free(s);
 }
 
@@ -224,19 +291,4 @@ store_blob(struct store *s, const struct digest *key)
 	for (size_t i = 0; i < n; i++)
 		blob_cool(victim[i].blob, victim[i].files, victim[i].directory);
 	return b;
-}
-
-void
-store_sweep(struct store *s)
-{
-	struct blob *open[FILES_MAX];
-	size_t n = 0;
-
-	dm_lock(&s->mu);
-	for (size_t i = 0; i < s->n && n < FILES_MAX; i++)
-		if (blob_has_files(s->all[i]))
-			open[n++] = s->all[i];
-	dm_unlock(&s->mu);
-	for (size_t i = 0; i < n; i++)
-		blob_sweep(open[i]);
 }

@@ -21,8 +21,10 @@ struct shelf;
  */
 struct store;
 
-/* As shelf_open(). */
-int store_open(struct store **out, const char *dir,
+/* As shelf_open().  limit: of the cache's size, for us; 0: as the cache has it
+ * (quota.h).  A thread of its own closes what was removed, counts and evicts.
+ */
+int store_open(struct store **out, const char *dir, uint64_t limit,
     struct dm_err *err) DM_MUST_CHECK;
 void store_close(struct store *s);
 
@@ -30,8 +32,5 @@ struct shelf *store_shelf(struct store *s);
 
 /* The blob of that key; NULL: no memory.  Good until store_close(). */
 struct blob *store_blob(struct store *s, const struct digest *key);
-
-/* Once a second: let go of files that somebody removed. */
-void store_sweep(struct store *s);
 
 #endif

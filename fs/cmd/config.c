@@ -375,6 +375,21 @@ number(struct found f, uint64_t fallback)
 }
 
 static int
+set_cache_size(struct config_options *out, const struct cmd_args *a,
+    struct dm_err *err)
+{
+	const char *value = cmd_value(a, "cache-size");
+
+	out->cache_size = number(find(CONFIG_CACHE_SIZE), 0);
+	if (value != NULL && strcmp(value, "default") == 0) {
+		out->cache_size = 0;
+		return 0;
+	}
+	return cmd_number(a, "cache-size", true, out->cache_size,
+	    &out->cache_size, err);
+}
+
+static int
 set_symlinks(struct config_options *out, const struct cmd_args *a,
     struct dm_err *err)
 {
@@ -410,7 +425,7 @@ config_options(struct config_options *out, const struct cmd_args *a,
 	    number(find(CONFIG_MOUNT_ALLOW_OTHER), 0) != 0;
 	if (cmd_number(a, "timeout", false, seconds, &seconds, err) < 0 ||
 	    cmd_number(a, "memory", true, out->memory, &out->memory, err) < 0 ||
-	    set_symlinks(out, a, err) < 0)
+	    set_cache_size(out, a, err) < 0 || set_symlinks(out, a, err) < 0)
 		return -1;
 	out->timeout_ms = seconds * 1000;
 	return find_cache_dir(out->cache_dir, &out->cache_why,
@@ -550,6 +565,8 @@ config_each(int (*each)(void *arg, const struct config_setting *s,
 
 	if (config_load(err) < 0 || list_cache_dir(&l, err) < 0 ||
 	    list_general(&l, CONFIG_CACHE_MEMORY, CONFIG_CACHE, "256M", err) <
+		0 ||
+	    list_general(&l, CONFIG_CACHE_SIZE, CONFIG_CACHE, "default", err) <
 		0 ||
 	    list_general(&l, CONFIG_NETWORK_TIMEOUT, CONFIG_NETWORK, "300",
 		err) < 0 ||

@@ -45,6 +45,7 @@ struct config_options {
 	const char *cache_why;    /* as cache_dir_default has it */
 	uint64_t timeout_ms;      /* 0: none */
 	uint64_t memory;          /* 0: the cache's default */
+	uint64_t cache_size;      /* 0: likewise */
 	bool allow_other, all_symlinks;
 };
 int config_options(struct config_options *out, const struct cmd_args *a,

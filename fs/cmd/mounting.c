@@ -52,6 +52,7 @@ mounting_options(struct mounting *m, const struct cmd_args *a, const char *repo,
 	memcpy(spec->cache_dir, o.cache_dir, sizeof(spec->cache_dir));
 	spec->timeout_ms = o.timeout_ms;
 	spec->memory = o.memory;
+	spec->cache_size = o.cache_size;
 	spec->all_symlinks = o.all_symlinks;
 	spec->allow_other = o.allow_other;
 	spec->foreground = cmd_flag(a, "foreground");
@@ -221,6 +222,7 @@ decode_status(const json_t *status, struct mount_spec *spec, struct dm_err *err)
 	take_text(status, "commit", commit, sizeof(commit));
 	spec->timeout_ms = take_number(status, "timeout_ms");
 	spec->memory = take_number(status, "memory");
+	spec->cache_size = take_number(status, "cache_size");
 	spec->all_symlinks =
 	    json_is_true(json_object_get(status, "all_symlinks"));
 	spec->allow_other =

@@ -78,6 +78,7 @@ session_open(struct session *s, const struct cmd_args *a, const char *repo,
 		return -1;
 	opt = (struct cache_options){ .dir = o.cache_dir,
 		.memory = o.memory,
+		.limit = o.cache_size,
 		.timeout_ms = o.timeout_ms };
 	if (open_all(s, &opt, repo, err) < 0)
 		return -1;

@@ -29,6 +29,7 @@ const char *const config_section_names[CONFIG_SECTIONS] = {
 const char *const config_key_names[CONFIG_KEYS] = {
 	[CONFIG_CACHE_DIR] = "dir",
 	[CONFIG_CACHE_MEMORY] = "memory",
+	[CONFIG_CACHE_SIZE] = "size",
 	[CONFIG_NETWORK_TIMEOUT] = "timeout",
 	[CONFIG_MOUNT_ALLOW_OTHER] = "allow-other",
 	[CONFIG_MOUNT_SYMLINKS] = "symlinks",
@@ -67,6 +68,19 @@ check_bytes(struct text value, uint64_t *number)
 		return "a size is a number of bytes, or like 500M or 2G";
 	*number <<= shift;
 	return NULL;
+}
+
+static const char *
+check_size(struct text value, uint64_t *number)
+{
+	static const struct text by_disk = { "default", 7 };
+
+	if (value.size == by_disk.size &&
+	    memcmp(value.data, by_disk.data, value.size) == 0) {
+		*number = 0;
+		return NULL;
+	}
+	return check_bytes(value, number);
 }
 
 static const char *
@@ -129,6 +143,7 @@ static const struct {
 } keys[CONFIG_KEYS] = {
 	[CONFIG_CACHE_DIR] = { CONFIG_CACHE, check_dir },
 	[CONFIG_CACHE_MEMORY] = { CONFIG_CACHE, check_bytes },
+	[CONFIG_CACHE_SIZE] = { CONFIG_CACHE, check_size },
 	[CONFIG_NETWORK_TIMEOUT] = { CONFIG_NETWORK, check_seconds },
 	[CONFIG_MOUNT_ALLOW_OTHER] = { CONFIG_MOUNT, check_flag },
 	[CONFIG_MOUNT_SYMLINKS] = { CONFIG_MOUNT, check_symlinks },

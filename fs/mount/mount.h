@@ -24,6 +24,7 @@ struct mount_spec {
 	size_t commit_size;
 	uint64_t timeout_ms; /* of one read; 0 = none */
 	uint64_t memory;     /* 0 = the cache's default */
+	uint64_t cache_size; /* likewise */
 	bool all_symlinks;
 	bool allow_other;
 	bool foreground; /* stay; log to stderr */
@@ -59,9 +60,9 @@ int mount_try(unsigned *major, unsigned *minor,
  * --json).  *found is false if no mount of this user is at dir.  Among its
  * keys are those by which update and sync mount again as it was: strings
  * "dir", "source" (source_path), "repository" (the first, absolute), "commit",
- * "path", "cache_dir"; integers "timeout_ms", "memory"; booleans
- * "all_symlinks", "allow_other"; and an array of objects, "repositories", of
- * which "url" is a string. */
+ * "path", "cache_dir"; integers "timeout_ms", "memory", "cache_size";
+ * booleans "all_symlinks", "allow_other"; and an array of objects,
+ * "repositories", of which "url" is a string. */
 struct dm_buf;
 int mount_status(const char *dir, struct dm_buf *json, bool *found,
     struct dm_err *err) DM_MUST_CHECK;

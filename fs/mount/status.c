@@ -230,6 +230,7 @@ whole(const struct supervisor *s)
 	set_path(o, "cache_dir", spec->cache_dir);
 	set(o, "timeout_ms", number(spec->timeout_ms));
 	set(o, "memory", number(spec->memory));
+	set(o, "cache_size", number(spec->cache_size));
 	set(o, "all_symlinks", json_boolean(spec->all_symlinks));
 	set(o, "allow_other", json_boolean(spec->allow_other));
 	set(o, "log", text(s->log));

@@ -327,6 +327,7 @@ open_version(struct worker *w, struct dm_err *err)
 	struct cache_options cache = {
 		.dir = spec->cache_dir[0] != '\0' ? spec->cache_dir : NULL,
 		.memory = spec->memory,
+		.limit = spec->cache_size,
 		.timeout_ms = spec->timeout_ms,
 	};
 	struct version_options opt = { .all_symlinks = spec->all_symlinks };

@@ -89,3 +89,36 @@ worker_of () {
 	[ $((sent * 100 / packs)) -le 105 ]
 	umount_all 8
 }
+
+# Read files of the mount at random until the file "over" is there; the first
+# that cannot be read or is wrong is told.
+read_at_random () {
+	while [ ! -e over ]; do
+		f=$(shuf -n 1 files)
+		cmp "src/$f" "$1/$f" || return 1
+		[ "$(id -u)" -ne 0 ] || [ $((RANDOM % 8)) -ne 0 ] ||
+			echo 3 >/proc/sys/vm/drop_caches
+	done
+}
+
+@test "four mounts keep their quota while their cache is vandalised" {
+	need_fuse
+	local pids=() seconds=15
+	[ -z "${SOAK-}" ] || seconds=60
+	(cd src && find . -type f) >files
+	nginx_start repo
+	for i in 1 2 3 4; do
+		datamount --no-source --cache-size 4200000 "$URL/@main" "data$i"
+		read_at_random "data$i" >"said$i" 2>&1 3>&- &
+		pids+=($!)
+	done
+	run "$LIB/vandal.py" "$DATAMOUNT_CACHE" "$seconds" 4200000
+	echo "$output" >&2
+	: >over
+	wait "${pids[@]}"
+	cat said?
+	[ -z "$(cat said?)" ]
+	[ "$status" -eq 0 ]
+	umount_all 4
+	rm -f over
+}

@@ -18,7 +18,7 @@ setup(void **state)
 	if (mkdtemp(dir) == NULL)
 		return -1;
 	dm_log_setup(DM_LOG_ERROR, 0);
-	OK(store_open(&store, dir, &err));
+	OK(store_open(&store, dir, 0, &err));
 	return 0;
 }
 

@@ -1,0 +1,213 @@
+/*
+ * A census of the cache.
+ *
+ * The directory is the truth, so this is what every index is made from.  It
+ * holds some 60 bytes in memory for each blob: a blob is a pack, so that is
+ * little.  Pins are files too: pins/ID lists the keys of the blobs that commit
+ * ID needs, 64 hexadecimal digits a line.
+ */
+#include "cache/store/census.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache/base/err.h"
+#include "cache/base/io.h"
+
+static void
+closedirp(DIR **dir)
+{
+	if (*dir != NULL)
+		(void)closedir(*dir);
+}
+
+static DIR *
+open_dir(int at, const char *name)
+{
+	int fd =
+	    openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (dir == NULL)
+		dm_closep(&fd);
+	return dir;
+}
+
+/* readdir(3) on a stream of our own is safe; the _r form is obsolete. */
+static const char *
+next_name(DIR *dir)
+{
+	struct dirent *e;
+
+	do
+		e = readdir(dir); /* NOLINT(concurrency-mt-unsafe) */
+	while (e != NULL && e->d_name[0] == '.');
+	return e == NULL ? NULL : e->d_name;
+}
+
+static int
+add(struct census *c, const char *name, const struct stat *st,
+    struct dm_err *err)
+{
+	struct census_blob b = {
+		.bytes = (uint64_t)st->st_blocks * 512,
+		.used_s = st->st_mtim.tv_sec,
+	};
+
+	c->bytes += b.bytes;
+	if (strlen(name) < DIGEST_HEX ||
+	    !digest_parse(&b.key, name, DIGEST_HEX))
+		return 0;
+	if (c->n == c->room) {
+		size_t room = c->room == 0 ? 256 : c->room * 2;
+		struct census_blob *more =
+		    realloc(c->blob, room * sizeof(*more));
+
+		if (more == NULL)
+			return dm_fail(err, DM_NOMEM, "count the cache");
+		c->blob = more;
+		c->room = room;
+	}
+	c->blob[c->n++] = b;
+	return 0;
+}
+
+static int
+read_folder(struct census *c, int blobs, const char *name, struct dm_err *err)
+{
+	DM_AUTO(closedirp) DIR *dir = open_dir(blobs, name);
+	struct stat st;
+
+	if (dir == NULL)
+		return 0;
+	while ((name = next_name(dir)) != NULL)
+		if (fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    add(c, name, &st, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int
+by_key(const void *a, const void *b)
+{
+	const struct census_blob *x = a, *y = b;
+
+	return memcmp(x->key.bytes, y->key.bytes, sizeof(x->key.bytes));
+}
+
+static int
+by_use(const void *a, const void *b)
+{
+	const struct census_blob *x = a, *y = b;
+
+	if (x->used_s != y->used_s)
+		return x->used_s < y->used_s ? -1 : 1;
+	return by_key(a, b);
+}
+
+/* The files of one key become one blob. */
+static void
+merge(struct census *c)
+{
+	size_t n = 0;
+
+	if (c->n == 0)
+		return;
+	qsort(c->blob, c->n, sizeof(*c->blob), by_key);
+	for (size_t i = 1; i < c->n; i++) {
+		struct census_blob *last = &c->blob[n];
+		const struct census_blob *b = &c->blob[i];
+
+		if (!digest_equal(&last->key, &b->key)) {
+			c->blob[++n] = *b;
+			continue;
+		}
+		last->bytes += b->bytes;
+		if (b->used_s > last->used_s)
+			last->used_s = b->used_s;
+	}
+	c->n = n + 1;
+}
+
+int
+census_take(struct census *c, int root, struct dm_err *err)
+{
+	DM_AUTO(closedirp) DIR *blobs = open_dir(root, "blobs");
+	const char *name;
+
+	*c = (struct census){ 0 };
+	while (blobs != NULL && (name = next_name(blobs)) != NULL)
+		if (read_folder(c, dirfd(blobs), name, err) < 0)
+			return -1;
+	merge(c);
+	return 0;
+}
+
+void
+census_release(struct census *c)
+{
+	free(c->blob);
+	*c = (struct census){ 0 };
+}
+
+struct census_blob *
+census_find(struct census *c, const struct digest *key)
+{
+	struct census_blob want = { .key = *key };
+
+	return c->n == 0 ?
+	    NULL :
+	    bsearch(&want, c->blob, c->n, sizeof(*c->blob), by_key);
+}
+
+static int
+mark_file(struct census *c, int pins, const char *name, struct dm_err *err)
+{
+	DM_AUTO(dm_closep)
+	int fd = openat(pins, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	char part[(DIGEST_HEX + 1) * 64];
+	uint64_t off = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : dm_fail_errno(err, "pin %s", name);
+	while ((n = dm_pread_full(fd, part, sizeof(part), off)) > 0) {
+		for (ssize_t i = 0; i + DIGEST_HEX < n; i += DIGEST_HEX + 1) {
+			struct census_blob *b;
+			struct digest key;
+
+			if (!digest_parse(&key, part + i, DIGEST_HEX))
+				continue;
+			b = census_find(c, &key);
+			if (b != NULL)
+				b->pinned = true;
+		}
+		off += (uint64_t)n;
+	}
+	return n < 0 ? dm_fail_errno(err, "pin %s", name) : 0;
+}
+
+int
+census_mark_pinned(struct census *c, int root, struct dm_err *err)
+{
+	DM_AUTO(closedirp) DIR *pins = open_dir(root, "pins");
+	const char *name;
+
+	while (pins != NULL && (name = next_name(pins)) != NULL)
+		if (mark_file(c, dirfd(pins), name, err) < 0)
+			return -1;
+	return 0;
+}
+
+void
+census_sort_by_use(struct census *c)
+{
+	if (c->n > 0)
+		qsort(c->blob, c->n, sizeof(*c->blob), by_use);
+}

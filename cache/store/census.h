@@ -1,0 +1,43 @@
+/* cache/store/census.h - every blob on disk: how large, how long unused. */
+#ifndef DM_STORE_CENSUS_H
+#define DM_STORE_CENSUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/base/attr.h"
+#include "cache/base/digest.h"
+
+struct dm_err;
+
+/* One blob: the files of one key. */
+struct census_blob {
+	struct digest key;
+	uint64_t bytes; /* disk space of all its files */
+	int64_t used_s; /* CLOCK_REALTIME: the last use that is known of */
+	bool pinned;
+};
+
+struct census {
+	struct census_blob *blob; /* by key, once sorted */
+	size_t n, room;
+	uint64_t bytes; /* of all, and of what is no blob's */
+};
+
+/* Read the folders of the cache whose directory is root.  Last uses are those
+ * of the files.  The caller releases it, also on failure. */
+int census_take(struct census *c, int root, struct dm_err *err) DM_MUST_CHECK;
+void census_release(struct census *c);
+
+/* The blob of that key, or NULL. */
+struct census_blob *census_find(struct census *c, const struct digest *key);
+
+/* Mark what the files in pins/ name. */
+int census_mark_pinned(struct census *c, int root,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* Coldest first; census_find does not work any more. */
+void census_sort_by_use(struct census *c);
+
+#endif

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""vandal.py CACHE SECONDS LIMIT [calm]: remove, cut and overwrite files of a
+cache under its users (calm: only look), and print the most disk space that
+they took; exits 1 if that was more than 1.1 x LIMIT."""
+import os
+import random
+import sys
+import time
+
+top, seconds, limit = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+calm = sys.argv[4:] == ["calm"]
+seed = int(time.time())
+rng = random.Random(seed)
+
+
+def files():
+    for where, _, names in os.walk(top):
+        for name in names:
+            path = os.path.join(where, name)
+            try:
+                st = os.lstat(path)
+            except FileNotFoundError:
+                continue
+            yield path, st.st_size, st.st_blocks * 512
+
+
+def harm(path, size):
+    what = rng.randrange(4)
+    try:
+        if what == 0:
+            os.unlink(path)
+            return
+        with open(path, "r+b") as f:
+            if what == 1:
+                f.truncate(rng.randrange(size + 1))
+            elif what == 2:
+                # within a page that is there: damage, not growth
+                f.seek(rng.randrange(size + 1))
+                data = f.read(100)
+                f.seek(-len(data), 1)
+                f.write(bytes(b ^ 0x55 for b in data))
+            else:
+                f.truncate(size // 2)
+                f.truncate(size)
+    except FileNotFoundError:
+        pass
+
+
+most = 0
+end = time.monotonic() + seconds
+while time.monotonic() < end:
+    found = list(files())
+    most = max(most, sum(blocks for _, _, blocks in found))
+    if found and not calm:
+        harm(*rng.choice(found)[:2])
+    time.sleep(0.05)
+print(f"seed {seed}: at most {most} of {limit} bytes")
+sys.exit(most > limit * 1.1)
