@@ -468,16 +468,15 @@ write_once(struct blob *b, const struct blob_piece *p, const void *data)
 		return -1;
 	}
 	dm_lock(&b->mu);
-	if (f->map < 0) {
+	if (look_locked(b, f) && f->map < 0) {
 		errno = EIO;
 		rc = -1;
-	} else if (look_locked(b, f)) {
+	} else if (b->files == f) {
 		rc = write_counted_locked(b, f, p, data, &used);
 	}
 	error = errno;
 	dm_unlock(&b->mu);
-	if (used < space)
-		shelf_give(b->shelf, space - used);
+	shelf_used(b->shelf, space, used);
 	files_put(f);
 	errno = error;
 	return rc;

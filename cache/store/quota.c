@@ -2,11 +2,14 @@
  * Quota.
  *
  * The count lies in the file `usage`, 64 bytes, little-endian: magic, bytes,
- * blobs, when it was last made from the directory (s), and a check word, so
- * that damage is seen and not believed.  It is changed behind a lock on these
- * bytes that is tried for some hundred microseconds: a stopped process cannot
- * stop the others, and what they lose the next count finds.  Each process takes
- * a little more than it needs at once, so most writes cost nothing here.
+ * blobs, when it was last made from the directory (s), when blobs were last
+ * evicted (s), pending, and a check word, so that damage is seen and not
+ * believed.  Pending are those of the bytes that are taken and perhaps not
+ * written yet: a count of the directory may miss them, so they are added to it,
+ * rather twice than not at all.  It is changed behind a lock on these bytes
+ * that is tried for some hundred microseconds: a stopped process cannot stop
+ * the others, and what they lose the next count finds.  Each process takes a
+ * little more than it needs at once, so most writes cost nothing here.
  *
  * The byte LOCK_EVICT of the file is the lock of who evicts.
  */
@@ -39,7 +42,9 @@ enum {
 	LOCK_TRIES = 500,
 	GRAIN_MIN = 16 << 10,
 	GRAIN_MAX = 1 << 20,
+	SLACK = 32, /* part of the limit */
 	SETTLE_S = 3,
+	SAY_MS = 60000,
 	COUNT_S = 60, /* between two counts, by whichever process */
 	LIMIT_MS = 1000,
 	LIMIT_TEXT = 32,
@@ -58,12 +63,16 @@ struct quota {
 	_Atomic uint64_t limit_at;
 	_Atomic bool evicting;
 
-	struct dm_mutex mu; /* guards credit */
+	/* of who evicts */
+	uint64_t evicted, evicted_bytes, say_at;
+
+	struct dm_mutex mu; /* guards all below */
 	uint64_t credit;    /* taken, not yet used */
+	uint64_t done;      /* written, and still pending in the file */
 };
 
 struct usage {
-	uint64_t bytes, blobs, counted_s;
+	uint64_t bytes, blobs, counted_s, evicted_s, pending;
 };
 
 static uint64_t
@@ -80,9 +89,12 @@ now_s(void)
 static uint64_t
 check_word(const struct usage *u)
 {
-	return (u->bytes * 0x9e3779b97f4a7c15U ^ u->blobs) *
-	    0x9e3779b97f4a7c15U ^
-	    u->counted_s;
+	uint64_t h = u->bytes;
+
+	h = h * 0x9e3779b97f4a7c15U ^ u->blobs;
+	h = h * 0x9e3779b97f4a7c15U ^ u->counted_s;
+	h = h * 0x9e3779b97f4a7c15U ^ u->evicted_s;
+	return h * 0x9e3779b97f4a7c15U ^ u->pending;
 }
 
 static bool
@@ -96,7 +108,9 @@ usage_read(int fd, struct usage *u)
 	u->bytes = le64_get(data + 8);
 	u->blobs = le64_get(data + 16);
 	u->counted_s = le64_get(data + 24);
-	return le64_get(data + 32) == check_word(u);
+	u->evicted_s = le64_get(data + 32);
+	u->pending = le64_get(data + 40);
+	return le64_get(data + 48) == check_word(u);
 }
 
 static void
@@ -108,7 +122,9 @@ usage_write(int fd, const struct usage *u)
 	le64_put(data + 8, u->bytes);
 	le64_put(data + 16, u->blobs);
 	le64_put(data + 24, u->counted_s);
-	le64_put(data + 32, check_word(u));
+	le64_put(data + 32, u->evicted_s);
+	le64_put(data + 40, u->pending);
+	le64_put(data + 48, check_word(u));
 	(void)dm_pwrite_full(fd, data, sizeof(data), 0); /* a hint */
 }
 
@@ -146,40 +162,54 @@ usage_lock(int root)
 	return fd;
 }
 
-/* Add to the count.  False: there is none that can be believed. */
+static uint64_t
+plus(uint64_t a, int64_t b)
+{
+	return b < 0 && a < (uint64_t)-b ? 0 : a + (uint64_t)b;
+}
+
+/* Add to the count, and to what of it is pending.  False: there is none that
+ * can be believed. */
 static bool
-usage_add(int root, int64_t bytes, struct usage *now)
+usage_add(int root, int64_t bytes, int64_t pending, struct usage *now)
 {
 	DM_AUTO(dm_closep) int fd = usage_lock(root);
 
 	if (fd < 0 || !usage_read(fd, now))
 		return false;
-	if (bytes < 0 && now->bytes < (uint64_t)-bytes)
-		now->bytes = 0;
-	else
-		now->bytes += (uint64_t)bytes;
-	if (bytes != 0)
-		usage_write(fd, now);
+	if (bytes == 0 && pending == 0)
+		return true;
+	now->bytes = plus(now->bytes, bytes);
+	now->pending = plus(now->pending, pending);
+	usage_write(fd, now);
 	return true;
 }
 
-/* A count found so much where `base` was believed (NULL: nothing); what others
- * added since stays added. */
+/* A count found so much; base was there when it began (NULL: nothing that could
+ * be believed).  What was added since stays added.  Pending is dropped now and
+ * then, because who was killed does not take back his share. */
 static void
-usage_correct(int root, const struct usage *base, const struct census *c)
+usage_correct(int root, const struct usage *base, const struct census *c,
+    bool evicted)
 {
 	DM_AUTO(dm_closep) int fd = usage_lock(root);
 	struct usage u = { 0 };
+	uint64_t now = now_s();
 
 	if (fd < 0)
 		return;
-	if (base == NULL || !usage_read(fd, &u) ||
-	    (u.bytes < base->bytes && base->bytes - u.bytes > c->bytes))
-		u.bytes = c->bytes;
+	if (base == NULL || !usage_read(fd, &u))
+		u = (struct usage){ .bytes = c->bytes };
 	else
-		u.bytes = c->bytes + u.bytes - base->bytes;
+		u.bytes = c->bytes + base->pending +
+		    (u.bytes > base->bytes ? u.bytes - base->bytes : 0);
+	if (u.counted_s > now || now - u.counted_s >= COUNT_S) {
+		u.pending = 0;
+		u.counted_s = now;
+	}
+	if (evicted)
+		u.evicted_s = now;
 	u.blobs = c->n;
-	u.counted_s = now_s();
 	usage_write(fd, &u);
 }
 
@@ -227,7 +257,8 @@ quota_limit_set(uint64_t limit, int root, struct dm_err *err)
 	return dm_file_replace(root, "limit", text, (size_t)n, 0600, err);
 }
 
-/* The limit in force, which may change while we run. */
+/* The limit in force, which may change while we run; a little less than what
+ * was said, because a count does not see what is taken and not yet written. */
 static uint64_t
 limit_now(struct quota *q, int root)
 {
@@ -240,7 +271,7 @@ limit_now(struct quota *q, int root)
 			dm_log(DM_LOG_DEBUG, "cache", "%s", err.text);
 		if (q->given != 0 && (kept == 0 || q->given < kept))
 			kept = q->given;
-		atomic_store(&q->limit, kept);
+		atomic_store(&q->limit, kept - kept / SLACK);
 	}
 	return atomic_load(&q->limit);
 }
@@ -321,8 +352,23 @@ target_of(struct quota *q, int root, const struct census *c, uint64_t need)
 	return c->bytes > excess ? c->bytes - excess : 0;
 }
 
+/* At most one line in SAY_MS; by who evicts. */
 static void
-evict_down(int root, struct census *c, uint64_t target)
+say_evicted(struct quota *q)
+{
+	uint64_t now = dm_now_ms();
+
+	if (q->evicted == 0 || now < q->say_at)
+		return;
+	dm_log(DM_LOG_INFO, "cache", "evicted %llu blobs, %llu bytes",
+	    (unsigned long long)q->evicted,
+	    (unsigned long long)q->evicted_bytes);
+	q->evicted = q->evicted_bytes = 0;
+	q->say_at = now + SAY_MS;
+}
+
+static bool
+evict_down(struct quota *q, int root, struct census *c, uint64_t target)
 {
 	size_t removed = 0, n = c->n;
 	uint64_t before = c->bytes;
@@ -338,9 +384,10 @@ evict_down(int root, struct census *c, uint64_t target)
 		removed++;
 	}
 	c->n -= removed;
-	if (removed > 0)
-		dm_log(DM_LOG_INFO, "cache", "evicted %zu blobs, %llu bytes",
-		    removed, (unsigned long long)(before - c->bytes));
+	q->evicted += removed;
+	q->evicted_bytes += before - c->bytes;
+	say_evicted(q);
+	return removed > 0;
 }
 
 static int
@@ -361,8 +408,8 @@ just_evicted(struct quota *q, int root, const struct usage *u)
 {
 	uint64_t now = now_s();
 
-	return limit_now(q, root) == 0 && u->counted_s <= now &&
-	    now - u->counted_s < SETTLE_S;
+	return limit_now(q, root) == 0 && u->evicted_s <= now &&
+	    now - u->evicted_s < SETTLE_S;
 }
 
 /* Count, and evict if that is too much with need; is there room for need? */
@@ -372,19 +419,22 @@ count_and_evict(struct quota *q, int root, uint64_t need)
 	struct census c = { 0 };
 	struct usage base, *believed = NULL;
 	struct dm_err err;
-	bool room = false;
+	bool room = false, evicted = false;
 
-	if (usage_add(root, 0, &base))
+	if (usage_add(root, 0, 0, &base))
 		believed = &base;
 	if (believed != NULL && just_evicted(q, root, believed))
 		return false;
 	if (look_around(q, root, &c, &err) == 0) {
-		struct usage is = { .bytes = c.bytes + need };
+		uint64_t more =
+		    need + (believed != NULL ? believed->pending : 0);
+		struct usage is = { .bytes = c.bytes + more };
 
 		if (is_over(q, root, &is, need))
-			evict_down(root, &c, target_of(q, root, &c, need));
-		is.bytes = c.bytes + need;
-		usage_correct(root, believed, &c);
+			evicted = evict_down(q, root, &c,
+			    target_of(q, root, &c, more));
+		is.bytes = c.bytes + more;
+		usage_correct(root, believed, &c, evicted);
 		room = !is_over(q, root, &is, need);
 	} else {
 		dm_log(DM_LOG_WARN, "cache", "%s", err.text);
@@ -411,48 +461,78 @@ evict(struct quota *q, int root, uint64_t need)
 
 /* ---- what writers ask ---- */
 
+/* Take so much, all of it pending, and tell what is not pending any more. */
 static bool
-take_more(struct quota *q, int root, uint64_t need)
+reserve(struct quota *q, int root, uint64_t need, uint64_t done)
 {
 	struct usage u;
 
-	if (!usage_add(root, (int64_t)need, &u)) {
-		if (!evict(q, root, need))
-			return false;
-		return usage_add(root, (int64_t)need, &u);
-	}
+	if (!usage_add(root, (int64_t)need, (int64_t)(need - done), &u))
+		return false;
 	if (!is_over(q, root, &u, 0))
 		return true;
-	(void)usage_add(root, -(int64_t)need, &u);
-	return evict(q, root, need) && usage_add(root, (int64_t)need, &u);
+	(void)usage_add(root, -(int64_t)need, -(int64_t)need, &u);
+	return false;
 }
 
 bool
 quota_take(struct quota *q, int root, uint64_t bytes)
 {
-	uint64_t more;
+	uint64_t more, done;
 	bool enough;
 
 	dm_lock(&q->mu);
 	enough = q->credit >= bytes;
 	if (enough)
 		q->credit -= bytes;
+	done = enough ? 0 : q->done;
+	q->done -= done;
 	dm_unlock(&q->mu);
 	if (enough)
 		return true;
 	more = grain(q, root);
-	if (!take_more(q, root, bytes + more))
+	if (!reserve(q, root, bytes + more, done) &&
+	    !(evict(q, root, bytes + more) &&
+		reserve(q, root, bytes + more, 0)))
 		return false;
-	quota_give(q, more);
+	dm_lock(&q->mu);
+	q->credit += more;
+	dm_unlock(&q->mu);
 	return true;
 }
 
-void
-quota_give(struct quota *q, uint64_t bytes)
+/* Report what is done, and give back what nobody needs soon. */
+static void
+settle(struct quota *q, int root, uint64_t keep)
 {
+	uint64_t back = 0, done;
+	struct usage u;
+
 	dm_lock(&q->mu);
-	q->credit += bytes;
+	done = q->done;
+	q->done = 0;
+	if (q->credit > keep)
+		back = q->credit - keep;
+	q->credit -= back;
 	dm_unlock(&q->mu);
+	if (back > 0 || done > 0)
+		(void)usage_add(root, -(int64_t)back, -(int64_t)(back + done),
+		    &u);
+}
+
+void
+quota_used(struct quota *q, int root, uint64_t taken, uint64_t used)
+{
+	uint64_t keep = 2 * grain(q, root);
+	bool much;
+
+	dm_lock(&q->mu);
+	q->done += used;
+	q->credit += taken > used ? taken - used : 0;
+	much = q->done + q->credit > keep;
+	dm_unlock(&q->mu);
+	if (much)
+		settle(q, root, keep / 2);
 }
 
 bool
@@ -463,31 +543,14 @@ quota_blob_may_grow(struct quota *q, uint64_t bytes)
 	return limit == 0 || bytes <= limit / 4;
 }
 
-/* Give back what refunds have piled up. */
-static void
-settle(struct quota *q, int root)
-{
-	uint64_t keep = grain(q, root), back = 0;
-	struct usage u;
-
-	dm_lock(&q->mu);
-	if (q->credit > 2 * keep) {
-		back = q->credit - keep;
-		q->credit = keep;
-	}
-	dm_unlock(&q->mu);
-	if (back > 0)
-		(void)usage_add(root, -(int64_t)back, &u);
-}
-
 void
 quota_tick(struct quota *q, int root)
 {
 	uint64_t now = now_s();
 	struct usage u;
 
-	settle(q, root);
-	if (!usage_add(root, 0, &u) || u.counted_s > now ||
+	settle(q, root, grain(q, root));
+	if (!usage_add(root, 0, 0, &u) || u.counted_s > now ||
 	    now - u.counted_s >= COUNT_S || is_over(q, root, &u, 0))
 		(void)evict(q, root, 0);
 }
@@ -511,12 +574,10 @@ quota_open(struct quota **out, uint64_t limit, struct dm_err *err)
 void
 quota_close(struct quota *q, int root)
 {
-	struct usage u;
-
 	if (q == NULL)
 		return;
-	if (root >= 0 && q->credit > 0)
-		(void)usage_add(root, -(int64_t)q->credit, &u);
+	if (root >= 0)
+		settle(q, root, 0);
 	dm_mutex_destroy(&q->mu);
 	free(q);
 }

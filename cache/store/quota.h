@@ -37,9 +37,9 @@ void quota_close(struct quota *q, int root);
 typedef void (*quota_uses_fn)(void *arg, struct census *c);
 void quota_set_uses(struct quota *q, quota_uses_fn uses, void *arg);
 
-/* May so many bytes be written?  If so, and they are not, give them back. */
+/* May so many bytes be written?  If so, say afterwards how many were. */
 bool quota_take(struct quota *q, int root, uint64_t bytes);
-void quota_give(struct quota *q, uint64_t bytes);
+void quota_used(struct quota *q, int root, uint64_t taken, uint64_t used);
 
 /* May a blob that takes so many bytes grow?  A quarter of the limit is most. */
 bool quota_blob_may_grow(struct quota *q, uint64_t bytes);

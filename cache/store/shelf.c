@@ -413,10 +413,12 @@ shelf_replace(struct shelf *s, const struct digest *key, enum shelf_file which,
 	(void)snprintf(temp, sizeof(temp), "%s.%016llx.tmp", name,
 	    (unsigned long long)unique);
 	if (write_temp(s, temp, data, size) == 0 &&
-	    renameat(root, temp, root, name) == 0)
+	    renameat(root, temp, root, name) == 0) {
+		shelf_used(s, size + PAGE, size + PAGE);
 		return 0;
+	}
 	error = errno;
-	shelf_give(s, size + PAGE);
+	shelf_used(s, size + PAGE, 0);
 	(void)unlinkat(root, temp, 0); /* the first error counts */
 	errno = error;
 	return -1;
@@ -509,10 +511,12 @@ shelf_take(struct shelf *s, uint64_t bytes, uint64_t has)
 }
 
 void
-shelf_give(struct shelf *s, uint64_t bytes)
+shelf_used(struct shelf *s, uint64_t taken, uint64_t used)
 {
-	if (s->quota != NULL && atomic_load(&s->root) >= 0)
-		quota_give(s->quota, bytes);
+	int root = atomic_load(&s->root);
+
+	if (s->quota != NULL && root >= 0)
+		quota_used(s->quota, root, taken, used);
 }
 
 void

@@ -63,10 +63,10 @@ int shelf_set_limit(struct shelf *s, uint64_t limit,
 struct quota *shelf_quota(struct shelf *s);
 int shelf_root(const struct shelf *s); /* a descriptor, or -1 */
 
-/* May so many bytes be written to a blob that takes so much already?  What is
- * not used of them is given back. */
+/* May so many bytes be written to a blob that takes so much already?  If so,
+ * say afterwards how many were. */
 bool shelf_take(struct shelf *s, uint64_t bytes, uint64_t has);
-void shelf_give(struct shelf *s, uint64_t bytes);
+void shelf_used(struct shelf *s, uint64_t taken, uint64_t used);
 
 /* A piece or file on disk was found damaged; how many were. */
 void shelf_count_bad(struct shelf *s);

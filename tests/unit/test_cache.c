@@ -2,6 +2,7 @@
 #include "tests/unit/cache_fixture.h"
 
 #include <stdatomic.h>
+#include <sys/statvfs.h>
 
 static void
 test_a_second_read_asks_the_origin_nothing(void **state)
@@ -312,11 +313,40 @@ test_damage_between_runs_is_found(void **state)
 /* ---- trouble with the disk ---- */
 
 static void
+test_a_tenth_of_the_disk_stays_free(void **state)
+{
+	struct fixture *f = *state;
+	struct packed p = { .n = 40, .size = 100001, .seed = 71 };
+	struct cache_counts n;
+	char command[200];
+	struct statvfs fs;
+
+	if (geteuid() != 0)
+		skip();
+	make_pack(f, &p);
+	(void)snprintf(command, sizeof(command),
+	    "mount -t tmpfs -o size=1m,mode=700 none %s", f->dir);
+	cache_close(f->cache);
+	assert_int_equal(system(command), 0);
+	open_cache_at(f, &f->cache, 10000);
+	read_all(f, &p);
+	cache_counts(f->cache, &n);
+	assert_int_equal(statvfs(f->dir, &fs), 0);
+	(void)snprintf(command, sizeof(command), "umount -l %s", f->dir);
+	assert_int_equal(system(command), 0);
+	assert_false(n.disk_broken);
+	assert_true(fs.f_bavail * 10 >= fs.f_blocks);
+	assert_true(fs.f_bavail * 3 <= fs.f_blocks);
+}
+
+static void
 test_a_full_disk_slows_reads_but_fails_none(void **state)
 {
 	struct fixture *f = *state;
 	struct packed p = { .n = 40, .size = 100001, .seed = 71 };
 	struct packed small = { .n = 40, .size = 1000, .seed = 171 };
+	/* more than there is: else a tenth of the disk stays free */
+	struct cache_options opt = { .dir = f->dir, .limit = 1U << 30 };
 	char command[200];
 	struct cache_counts n;
 
@@ -328,7 +358,7 @@ test_a_full_disk_slows_reads_but_fails_none(void **state)
 	    "mount -t tmpfs -o size=1m,mode=700 none %s", f->dir);
 	cache_close(f->cache);
 	assert_int_equal(system(command), 0);
-	open_cache_at(f, &f->cache, 10000);
+	OK(cache_open(&f->cache, &opt, &err));
 	read_all(f, &p);
 	cache_counts(f->cache, &n);
 	assert_true(n.disk_broken);
@@ -962,6 +992,7 @@ main(void)
 		T(test_files_exchanged_for_others_are_fetched_again),
 		T(test_a_removed_cache_is_made_again),
 		T(test_damage_between_runs_is_found),
+		T(test_a_tenth_of_the_disk_stays_free),
 		T(test_a_full_disk_slows_reads_but_fails_none),
 		T(test_a_read_only_disk_slows_reads_but_fails_none),
 		T(test_a_cache_that_others_can_write_is_refused),
