@@ -254,15 +254,20 @@ read_names(struct names *n, DIR *d, const char *tmp_dir, names_keep_fn keep,
 	return 0;
 }
 
+static void
+freep(struct names **n)
+{
+	names_free(*n);
+}
+
 int
 names_read(struct names **out, int fd, const char *tmp_dir, names_keep_fn keep,
     void *arg, struct dm_err *err)
 {
-	struct names *n = calloc(1, sizeof(*n));
+	DM_AUTO(freep) struct names *n = calloc(1, sizeof(*n));
 	DM_AUTO(closedirp) DIR *d = NULL;
 	int copy;
 
-	*out = n;
 	if (n == NULL)
 		return dm_fail(err, DM_NOMEM, "names");
 	n->fd = -1;
@@ -273,7 +278,10 @@ names_read(struct names **out, int fd, const char *tmp_dir, names_keep_fn keep,
 		dm_closep(&copy);
 		return -1;
 	}
-	return read_names(n, d, tmp_dir, keep, arg, err);
+	if (read_names(n, d, tmp_dir, keep, arg, err) < 0)
+		return -1;
+	*out = dm_steal(&n);
+	return 0;
 }
 
 /* The least name of all runs. */

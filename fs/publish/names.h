@@ -25,7 +25,7 @@ typedef int (*names_keep_fn)(void *arg, const char *name, unsigned char type,
     struct dm_err *err);
 
 /* Read the directory fd, which stays the caller's.  Temporary files go to
- * tmp_dir.  *out is to be freed on failure, too. */
+ * tmp_dir. */
 int names_read(struct names **out, int fd, const char *tmp_dir,
     names_keep_fn keep, void *arg, struct dm_err *err) DM_MUST_CHECK;
 void names_free(struct names *n);
