@@ -18,6 +18,7 @@
 #include "cache/base/lock.h"
 #include "cache/fetch.h"
 #include "cache/held.h"
+#include "cache/moved_table.h"
 #include "cache/net/origin.h"
 #include "cache/pack/pack_dir.h"
 #include "cache/store/blob.h"
@@ -198,6 +199,8 @@ block(struct blocked *b)
 
 /* ---- one read ---- */
 
+enum { MOVED = 2 }; /* what is read is somewhere else now */
+
 struct read {
 	struct cache *cache;
 	struct origin *origin;
@@ -205,6 +208,7 @@ struct read {
 	const struct digest *id; /* NULL: what the directory says */
 	enum object_kind kind;
 	struct blob *blob;
+	struct moved_place *to; /* set if it is MOVED */
 
 	/* cache_read: a part of an object of this size, to buf */
 	uint32_t plain_size, off, size;
@@ -214,9 +218,23 @@ struct read {
 };
 
 static int
+gone(const struct read *r, struct dm_err *err)
+{
+	char hex[DIGEST_HEX + 1];
+
+	digest_hex(&r->at->pack, hex);
+	return dm_fail(err, DM_NOTFOUND,
+	    "%s: pack %.12s was removed, and object %u of it is nowhere else",
+	    origin_name(r->origin), hex, r->at->ordinal);
+}
+
+/* Fetch it, unless its pack is known to be gone.  0, MOVED, or -1. */
+static int
 missing(const struct read *r, struct directory *dir, uint64_t finished,
     struct cache_wait *wait, struct dm_err *err)
 {
+	struct moved_table *moved = fetch_moved(r->cache->fetch);
+	bool known;
 	struct fetch_want want = {
 		.origin = r->origin,
 		.blob = r->blob,
@@ -227,6 +245,11 @@ missing(const struct read *r, struct directory *dir, uint64_t finished,
 		.finished = finished,
 	};
 
+	if (moved_table_find(moved, &r->at->pack, r->at->ordinal, r->to,
+		&known))
+		return MOVED;
+	if (known)
+		return gone(r, err);
 	return fetch_start(r->cache->fetch, &want, wait, err);
 }
 
@@ -332,8 +355,8 @@ deliver(const struct read *r, const struct pack_object *o,
 	return 0;
 }
 
-/* From the place to the bytes, once.  1: done; 0: look again; -1, DM_AGAIN
- * too. */
+/* From the place to the bytes, once.  1: done; 0: look again; MOVED; -1,
+ * DM_AGAIN too. */
 static int
 walk(const struct read *r, struct cache_wait *wait, struct dm_err *err)
 {
@@ -358,6 +381,7 @@ walk(const struct read *r, struct cache_wait *wait, struct dm_err *err)
 	return rc;
 }
 
+/* 0, MOVED, or -1. */
 static int
 read_waiting(const struct read *r, struct cache_wait *wait, struct dm_err *err)
 {
@@ -365,7 +389,7 @@ read_waiting(const struct read *r, struct cache_wait *wait, struct dm_err *err)
 
 	while (rc == 0)
 		rc = walk(r, wait, err);
-	return rc < 0 ? -1 : 0;
+	return rc == 1 ? 0 : rc;
 }
 
 static int
@@ -390,22 +414,63 @@ read_blocking(const struct read *r, struct dm_err *err)
 	return rc;
 }
 
+/* 0, MOVED, or -1. */
+static int
+run_at(struct read *r, struct cache_wait *wait, struct dm_err *err)
+{
+	r->blob = store_blob(r->cache->store, &r->at->pack);
+	if (r->blob == NULL)
+		return dm_fail(err, DM_NOMEM, "cache");
+	if (wait != NULL)
+		return read_waiting(r, wait, err);
+	return read_blocking(r, err);
+}
+
+static struct cache_place
+place_of(const struct moved_place *to)
+{
+	return (struct cache_place){ .pack = to->pack,
+		.dir_off = to->dir_off,
+		.dir_len = to->dir_len,
+		.ordinal = to->ordinal };
+}
+
 static int
 run(struct read *r, struct cache_wait *wait, struct dm_err *err)
 {
+	struct cache_place at;
+	struct moved_place to;
 	int rc;
 
 	if (enter(r->cache, err) < 0)
 		return -1;
-	r->blob = store_blob(r->cache->store, &r->at->pack);
-	if (r->blob == NULL)
-		rc = dm_fail(err, DM_NOMEM, "cache");
-	else if (wait != NULL)
-		rc = read_waiting(r, wait, err);
-	else
-		rc = read_blocking(r, err);
+	r->to = &to;
+	rc = run_at(r, wait, err);
+	for (int hop = 1; rc == MOVED && hop <= MOVED_CHAIN; hop++) {
+		at = place_of(&to);
+		r->at = &at;
+		rc = run_at(r, wait, err);
+	}
+	if (rc == MOVED)
+		rc = gone(r, err);
 	leave(r->cache);
 	return rc;
+}
+
+/* Where the object is now, as far as is known already. */
+static struct cache_place
+place_now(struct cache *c, const struct cache_place *at)
+{
+	struct cache_place now = *at;
+	struct moved_place to;
+	bool known;
+
+	for (int hop = 0; hop < MOVED_CHAIN &&
+	     moved_table_find(fetch_moved(c->fetch), &now.pack, now.ordinal,
+		 &to, &known);
+	     hop++)
+		now = place_of(&to);
+	return now;
 }
 
 int
@@ -456,10 +521,13 @@ cache_present(struct cache *c, const struct cache_place *at,
 	struct dm_err err;
 	struct directory *dir;
 	struct blob *b;
+	struct cache_place now;
 	uint8_t here = 0;
 
 	if (enter(c, &err) < 0)
 		return 0;
+	now = place_now(c, at);
+	at = &now;
 	b = store_blob(c->store, &at->pack);
 	dir = b == NULL ? NULL : blob_directory(b);
 	if (dir != NULL && at->ordinal < directory_count(dir))
@@ -473,16 +541,16 @@ void
 cache_prefetch(struct cache *c, struct origin *o, const struct cache_place *at,
     uint32_t n)
 {
-	struct fetch_want want = {
-		.origin = o,
-		.dir_off = at->dir_off,
-		.dir_len = at->dir_len,
-		.piece = FETCH_DIR,
-	};
+	struct fetch_want want = { .origin = o, .piece = FETCH_DIR };
+	struct cache_place now;
 	struct dm_err err;
 
 	if (enter(c, &err) < 0)
 		return;
+	now = place_now(c, at);
+	at = &now;
+	want.dir_off = at->dir_off;
+	want.dir_len = at->dir_len;
 	want.blob = store_blob(c->store, &at->pack);
 	if (want.blob != NULL) {
 		want.finished = blob_finished(want.blob);

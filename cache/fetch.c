@@ -40,6 +40,7 @@
 #include "cache/cache.h"
 #include "cache/flight.h"
 #include "cache/held.h"
+#include "cache/moved_table.h"
 #include "cache/net/origin.h"
 #include "cache/plan.h"
 #include "cache/pool.h"
@@ -58,6 +59,7 @@ enum {
 
 struct fetch {
 	/* immutable after open */
+	struct moved_table *moved;
 	struct pool *pool;
 	uint64_t budget;
 	pthread_t sweeper;
@@ -172,7 +174,14 @@ start(struct transfer *t)
 	};
 
 	digest_hex(blob_key(first->blob), hex);
-	(void)snprintf(path, sizeof(path), "packs/%.2s/%s", hex, hex);
+	(void)snprintf(path, sizeof(path), "%s/%.2s/%s",
+	    t->moving ? "moved" : "packs", hex, hex);
+	if (t->moving) {
+		get.off = 0;
+		get.size = ORIGIN_WHOLE;
+		get.limit = MOVED_MAX;
+		get.fresh = ORIGIN_REVALIDATE;
+	}
 	origin_start(first->origin, &get);
 }
 
@@ -257,6 +266,33 @@ another_try_locked(struct flight *fl, const struct dm_err *err)
 	return false;
 }
 
+/* The pack is gone.  Did gc move what was in it? */
+static bool
+ask_moved_locked(struct flight *fl, const struct dm_err *err)
+{
+	if (err->code != DM_NOTFOUND || fl->gone != NULL || fl->waits == NULL)
+		return false;
+	fl->gone = malloc(sizeof(*fl->gone));
+	if (fl->gone == NULL)
+		return false;
+	*fl->gone = *err;
+	fl->moved = (struct dm_buf)DM_BUF(MOVED_MAX);
+	fl->avoid = fl->from = 0;
+	return true;
+}
+
+/* It did not say.  What sent us here may have been overtaken by a later gc:
+ * then those who wait look again. */
+static void
+finish_gone(struct flight *fl)
+{
+	struct fetch *f = fl->fetch;
+	struct dm_err why = *fl->gone;
+	bool again = moved_table_gone(f->moved, blob_key(fl->blob));
+
+	finish(fl, NULL, NULL, again ? NULL : &why);
+}
+
 /* The flight did not bring what it should: fetch it again, alone, or fail. */
 static void
 lost(struct flight *fl, const struct dm_err *err)
@@ -270,8 +306,10 @@ lost(struct flight *fl, const struct dm_err *err)
 	free(fl->dir);
 	fl->dir = NULL;
 	fl->got = 0;
+	dm_buf_release(&fl->moved);
 	dm_lock(&f->mu);
-	again = t != NULL && !f->stopping && another_try_locked(fl, err);
+	again = t != NULL && !f->stopping &&
+	    (another_try_locked(fl, err) || ask_moved_locked(fl, err));
 	if (again) {
 		f->used -= fl->cost;
 		*t = (struct transfer){
@@ -281,6 +319,7 @@ lost(struct flight *fl, const struct dm_err *err)
 			.size = fl->size,
 			.cost = fl->cost,
 			.deadline_ms = fl->deadline_ms,
+			.moving = fl->gone != NULL,
 			.n = 1,
 		};
 		t->flight[0] = fl;
@@ -290,7 +329,25 @@ lost(struct flight *fl, const struct dm_err *err)
 	if (again)
 		return;
 	free(t);
-	finish(fl, NULL, NULL, err);
+	if (fl->gone != NULL && err->code == DM_NOTFOUND)
+		finish_gone(fl);
+	else
+		finish(fl, NULL, NULL, err);
+}
+
+/* moved/ has come for the only flight of t. */
+static void
+moved_came(struct transfer *t)
+{
+	struct flight *fl = t->flight[0];
+	struct dm_err err;
+
+	t->cur = t->n;
+	if (moved_table_put(fl->fetch->moved, blob_key(fl->blob), &fl->moved,
+		&err) == 0)
+		finish(fl, NULL, NULL, NULL);
+	else
+		lost(fl, &err);
 }
 
 /* ---- on the pool: is it what it should be? ---- */
@@ -345,10 +402,17 @@ on_data(void *arg, const void *data, size_t size)
 	struct transfer *t = arg;
 	struct fetch *f = t->fetch;
 	const uint8_t *from = data;
+	struct dm_err err;
 
 	if (atomic_load(&f->stopping))
 		return -1;
 	atomic_fetch_add(&f->fetched, size);
+	if (t->moving) {
+		t->no_memory =
+		    dm_buf_append(&t->flight[0]->moved, data, size, &err) < 0;
+		t->flight[0]->from |= t->from;
+		return t->no_memory ? -1 : 0;
+	}
 	while (size > 0 && t->cur < t->n) {
 		struct flight *fl = t->flight[t->cur];
 
@@ -396,6 +460,8 @@ on_done(void *arg, const struct dm_err *failure)
 		(void)dm_fail(&err, DM_NOMEM, "a piece that was fetched");
 	else if (failure != NULL)
 		err = *failure;
+	else if (t->moving)
+		moved_came(t);
 	else
 		(void)dm_fail(&err, DM_CORRUPT, "fewer bytes than asked");
 	for (; t->cur < t->n; t->cur++)
@@ -845,6 +911,7 @@ static void
 fetch_free(struct fetch *f)
 {
 	pool_close(f->pool);
+	moved_table_free(f->moved);
 	pthread_cond_destroy(&f->sooner);
 	dm_mutex_destroy(&f->mu);
 	free(f);
@@ -858,10 +925,15 @@ fetch_open(struct fetch **out, uint64_t memory, struct dm_err *err)
 	if (f == NULL)
 		return dm_fail(err, DM_NOMEM, "cache");
 	f->budget = memory;
+	f->moved = moved_table_new();
 	transfer_queue_init(&f->demand);
 	transfer_queue_init(&f->ahead);
 	dm_mutex_init(&f->mu, DM_RANK_FETCH);
 	dm_cond_init(&f->sooner);
+	if (f->moved == NULL) {
+		fetch_free(f);
+		return dm_fail(err, DM_NOMEM, "cache");
+	}
 	if (pool_open(&f->pool, err) < 0) {
 		fetch_free(f);
 		return -1;
@@ -872,6 +944,12 @@ fetch_open(struct fetch **out, uint64_t memory, struct dm_err *err)
 	}
 	*out = f;
 	return 0;
+}
+
+struct moved_table *
+fetch_moved(const struct fetch *f)
+{
+	return f->moved;
 }
 
 void

@@ -10,6 +10,7 @@ struct blob;
 struct cache_wait;
 struct directory;
 struct dm_err;
+struct moved_table;
 struct origin;
 
 /*
@@ -25,6 +26,10 @@ struct fetch;
 int fetch_open(struct fetch **out, uint64_t memory,
     struct dm_err *err) DM_MUST_CHECK;
 
+/* Where the objects of packs are that are gone.  Who waited for one is woken
+ * when that is known, and should look there. */
+struct moved_table *fetch_moved(const struct fetch *f);
+
 /* Wake all waits with DM_CANCELLED, and refuse new ones. */
 void fetch_stop(struct fetch *f);
 
@@ -32,7 +37,10 @@ void fetch_stop(struct fetch *f);
  * by themselves, and do nothing any more. */
 void fetch_close(struct fetch *f);
 
-enum { FETCH_DIR = UINT32_MAX }; /* in place of a piece: the directory */
+enum {
+	FETCH_DIR = UINT32_MAX,       /* in place of a piece: the directory */
+	FETCH_MOVED = UINT32_MAX - 1, /* what moved/ says was all that came */
+};
 
 struct fetch_want {
 	struct origin *origin;

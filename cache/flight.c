@@ -63,6 +63,8 @@ flight_free(struct flight *fl)
 	watch_end(&fl->watch);
 	held_bytes_put(fl->stored);
 	free(fl->dir);
+	free(fl->gone);
+	dm_buf_release(&fl->moved);
 	free(fl);
 }
 
@@ -106,7 +108,9 @@ flight_take(struct flights *t, struct flight *fl, struct held_bytes *bytes,
 			continue;
 		}
 		if (err == NULL)
-			h = held_add(w->held, fl->blob, fl->piece, bytes, dir);
+			h = held_add(w->held, fl->blob,
+			    fl->gone != NULL ? FETCH_MOVED : fl->piece, bytes,
+			    dir);
 		if (h != NULL)
 			w->held = h;
 		else if (err != NULL)

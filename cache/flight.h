@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "cache/base/attr.h"
+#include "cache/base/buf.h"
 #include "cache/base/err.h"
 #include "cache/net/origin.h"
 #include "cache/pack/pack_dir.h"
@@ -41,6 +42,9 @@ struct flight {
 	struct held_bytes *stored;
 	uint8_t *dir; /* stored bytes of a directory */
 	uint32_t got;
+	/* the pack is gone: what said so, and moved/ as it comes */
+	struct dm_err *gone;
+	struct dm_buf moved;
 	uint32_t from; /* the places of the origin that bytes came from */
 
 	/* guarded by fetch->mu */

@@ -22,6 +22,7 @@ struct transfer {
 	uint64_t pos;  /* the next byte to come */
 	uint32_t from; /* the place that sends, as a bit */
 	bool no_memory;
+	bool moving;     /* of moved/, for the only flight */
 	uint32_t n, cur; /* flights from cur on are not complete */
 	struct flight *flight[];
 };
