@@ -32,6 +32,7 @@ const struct cmd *const commands[] = {
 	&cmd_export,
 	&cmd_verify,
 	&cmd_prefetch,
+	&cmd_gc,
 	&cmd_cache,
 	&cmd_fsck,
 	&cmd_config,

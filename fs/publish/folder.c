@@ -161,8 +161,10 @@ static int
 make_new(struct folder *f, const char *path, struct dm_err *err)
 {
 	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(4096);
+	uint8_t id[REPO_ID_SIZE];
 	bool found = false;
 
+	memcpy(id, f->id, REPO_ID_SIZE);
 	if (dm_mkdirs(path, DIR_MODE, err) < 0 || open_dir(f, path, err) < 0 ||
 	    read_identity(f, &found, err) < 0)
 		return -1;
@@ -171,9 +173,7 @@ make_new(struct folder *f, const char *path, struct dm_err *err)
 		    "%s is a repository already: commit to it", path);
 	if (check_empty(path, err) < 0)
 		return -1;
-	if (getrandom(f->id, REPO_ID_SIZE, 0) != REPO_ID_SIZE)
-		return dm_fail_errno(err, "getrandom");
-	if (repo_file_encode(f->id, &text, err) < 0 ||
+	if (repo_file_encode(id, &text, err) < 0 ||
 	    dm_file_replace(f->fd, "datamount", text.data, text.size, FILE_MODE,
 		err) < 0 ||
 	    make_skeleton(f, err) < 0)
@@ -195,27 +195,62 @@ open_old(struct folder *f, const char *path, struct dm_err *err)
 	return make_skeleton(f, err);
 }
 
+/* Open a folder; the caller closes it, also on failure. */
 static int
-open_by(int (*fill)(struct folder *, const char *, struct dm_err *),
-    struct folder **out, const char *path, struct dm_err *err)
+prepare(struct folder **out, const char *path, struct dm_err *err)
 {
 	struct folder *f = calloc(1, sizeof(*f));
 
 	if (f == NULL)
 		return dm_fail(err, DM_NOMEM, "open repository");
 	f->fd = f->lock = -1;
-	if (refuse_url(path, err) < 0 || fill(f, path, err) < 0) {
-		folder_close(f);
-		return -1;
-	}
 	*out = f;
+	return refuse_url(path, err);
+}
+
+static int
+open_by(int (*fill)(struct folder *, const char *, struct dm_err *),
+    struct folder **out, const char *path, struct dm_err *err)
+{
+	DM_AUTO(folder_closep) struct folder *f = NULL;
+
+	if (prepare(&f, path, err) < 0 || fill(f, path, err) < 0)
+		return -1;
+	*out = dm_steal(&f);
+	return 0;
+}
+
+static int
+random_id(uint8_t id[REPO_ID_SIZE], struct dm_err *err)
+{
+	if (getrandom(id, REPO_ID_SIZE, 0) != REPO_ID_SIZE)
+		return dm_fail_errno(err, "getrandom");
+	return 0;
+}
+
+int
+folder_init_as(struct folder **out, const char *path,
+    const uint8_t id[REPO_ID_SIZE], struct dm_err *err)
+{
+	DM_AUTO(folder_closep) struct folder *f = NULL;
+
+	if (prepare(&f, path, err) < 0)
+		return -1;
+	memcpy(f->id, id, REPO_ID_SIZE);
+	if (make_new(f, path, err) < 0)
+		return -1;
+	*out = dm_steal(&f);
 	return 0;
 }
 
 int
 folder_init(struct folder **out, const char *path, struct dm_err *err)
 {
-	return open_by(make_new, out, path, err);
+	uint8_t id[REPO_ID_SIZE];
+
+	if (random_id(id, err) < 0)
+		return -1;
+	return folder_init_as(out, path, id, err);
 }
 
 int
@@ -304,12 +339,33 @@ folder_ref_read(struct folder *f, bool tag, const char *name, struct ref *out,
 }
 
 int
+folder_put(struct folder *f, const char *path, const void *data, size_t size,
+    struct dm_err *err)
+{
+	if (make_parents(f, path, err) < 0 ||
+	    dm_file_replace(f->fd, path, data, size, FILE_MODE, err) < 0)
+		return dm_wrap(err, "%s", f->path);
+	return 0;
+}
+
+int
+folder_ref_put(struct folder *f, bool tag, const char *name,
+    const struct ref *ref, struct dm_err *err)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(DM_REF_MAX);
+	char path[REF_PATH];
+
+	ref_path(path, tag, name);
+	if (ref_encode(ref, &text, err) < 0)
+		return -1;
+	return folder_put(f, path, text.data, text.size, err);
+}
+
+int
 folder_ref_move(struct folder *f, bool tag, const char *name,
     const struct digest *commit, struct dm_err *err)
 {
-	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(DM_REF_MAX);
 	struct ref ref = { 0 };
-	char path[REF_PATH];
 	bool found = false;
 
 	if (folder_ref_read(f, tag, name, &ref, &found, err) < 0)
@@ -317,13 +373,7 @@ folder_ref_move(struct folder *f, bool tag, const char *name,
 	ref.sequence = found ? ref.sequence + 1 : 1;
 	ref.commit = *commit;
 	ref.time = (uint64_t)time(NULL);
-	ref_path(path, tag, name);
-	if (ref_encode(&ref, &text, err) < 0 ||
-	    make_parents(f, path, err) < 0 ||
-	    dm_file_replace(f->fd, path, text.data, text.size, FILE_MODE, err) <
-		0)
-		return dm_wrap(err, "%s", f->path);
-	return 0;
+	return folder_ref_put(f, tag, name, &ref, err);
 }
 
 int
@@ -375,19 +425,23 @@ folder_commit_read(struct folder *f, const struct digest *id,
 }
 
 int
+folder_commit_put(struct folder *f, const void *text, size_t size,
+    struct digest *id, struct dm_err *err)
+{
+	char path[COMMIT_PATH];
+
+	digest_of(id, text, size);
+	commit_path(path, id);
+	return folder_put(f, path, text, size, err);
+}
+
+int
 folder_commit_write(struct folder *f, const struct commit *c, struct digest *id,
     struct dm_err *err)
 {
 	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(DM_COMMIT_MAX);
-	char path[COMMIT_PATH];
 
 	if (commit_encode(c, &text, err) < 0)
 		return -1;
-	digest_of(id, text.data, text.size);
-	commit_path(path, id);
-	if (make_parents(f, path, err) < 0 ||
-	    dm_file_replace(f->fd, path, text.data, text.size, FILE_MODE, err) <
-		0)
-		return dm_wrap(err, "%s", f->path);
-	return 0;
+	return folder_commit_put(f, text.data, text.size, id, err);
 }

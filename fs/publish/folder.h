@@ -37,6 +37,10 @@ int folder_open(struct folder **out, const char *path,
     struct dm_err *err) DM_MUST_CHECK;
 void folder_close(struct folder *f);
 
+/* The same for a repository of that identity. */
+int folder_init_as(struct folder **out, const char *path,
+    const uint8_t id[REPO_ID_SIZE], struct dm_err *err) DM_MUST_CHECK;
+
 /* Be the only publisher; waits for another up to half a minute (DM_STALE). */
 int folder_lock(struct folder *f, struct dm_err *err) DM_MUST_CHECK;
 void folder_unlock(struct folder *f);
@@ -47,6 +51,9 @@ int folder_ref_read(struct folder *f, bool tag, const char *name,
 /* Point a ref at a commit: its sequence number grows by one. */
 int folder_ref_move(struct folder *f, bool tag, const char *name,
     const struct digest *commit, struct dm_err *err) DM_MUST_CHECK;
+/* Make a ref just that, number and time too. */
+int folder_ref_put(struct folder *f, bool tag, const char *name,
+    const struct ref *ref, struct dm_err *err) DM_MUST_CHECK;
 int folder_ref_remove(struct folder *f, bool tag, const char *name,
     struct dm_err *err) DM_MUST_CHECK;
 
@@ -57,6 +64,16 @@ int folder_commit_read(struct folder *f, const struct digest *id,
     struct dm_err *err) DM_MUST_CHECK;
 int folder_commit_write(struct folder *f, const struct commit *c,
     struct digest *id, struct dm_err *err) DM_MUST_CHECK;
+
+/* Write a commit as it came; its id is that of the text. */
+int folder_commit_put(struct folder *f, const void *text, size_t size,
+    struct digest *id, struct dm_err *err) DM_MUST_CHECK;
+
+/* Make the file path, of at most FOLDER_PATH bytes, hold exactly data; and the
+ * folders above it. */
+enum { FOLDER_PATH = DM_REF_NAME_MAX };
+int folder_put(struct folder *f, const char *path, const void *data,
+    size_t size, struct dm_err *err) DM_MUST_CHECK;
 
 /* For DM_AUTO. */
 void folder_closep(struct folder **f);

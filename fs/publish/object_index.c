@@ -25,6 +25,7 @@
 #include "cache/base/log.h"
 #include "cache/pack/pack_dir.h"
 #include "cache/pack/pack_writer.h"
+#include "fs/publish/marks.h"
 
 enum {
 	BUSY_MS = 30000,
@@ -54,6 +55,9 @@ enum query {
 	Q_PACK_DROP,
 	Q_OBJECTS_DROP,
 	Q_PACKS,
+	Q_PACKS_HIDDEN,
+	Q_OBJECTS_HIDDEN,
+	Q_FORGET,
 	Q_BEGIN_READ,
 	Q_BEGIN,
 	Q_COMMIT,
@@ -72,6 +76,15 @@ static const char *const query_sql[NQUERIES] = {
 	[Q_PACK_DROP] = "DELETE FROM pack WHERE no = ?1",
 	[Q_OBJECTS_DROP] = "DELETE FROM object WHERE pack = ?1",
 	[Q_PACKS] = "SELECT no, id FROM pack WHERE no > ?1 ORDER BY no LIMIT 1",
+	/* An object that two packs have is a row of the first: when that is
+	 * gone, the second is to be read again. */
+	[Q_PACKS_HIDDEN] =
+	    ("WITH n AS (SELECT pack, count(*) AS c FROM object"
+	     " GROUP BY pack) DELETE FROM pack WHERE count >"
+	     " coalesce((SELECT c FROM n WHERE n.pack = no), 0)"),
+	[Q_OBJECTS_HIDDEN] = ("DELETE FROM object WHERE pack NOT IN"
+			      " (SELECT no FROM pack)"),
+	[Q_FORGET] = "DELETE FROM object WHERE id = ?1 AND kind = ?2",
 	[Q_BEGIN_READ] = "BEGIN",
 	[Q_BEGIN] = "BEGIN IMMEDIATE",
 	[Q_COMMIT] = "COMMIT",
@@ -79,8 +92,9 @@ static const char *const query_sql[NQUERIES] = {
 };
 
 struct object_index {
-	char packs_dir[PATH_MAX]; /* immutable after open */
-	struct dm_mutex mu;       /* guards all below */
+	char packs_dir[PATH_MAX];   /* immutable after open */
+	const struct marks *marked; /* while it is opened */
+	struct dm_mutex mu;         /* guards all below */
 	sqlite3 *db;
 	sqlite3_stmt *query[NQUERIES];
 	unsigned reads; /* in the transaction under way; 0: there is none */
@@ -388,6 +402,7 @@ list_packs(struct object_index *ix, const char *aa, uint64_t *known,
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else has this DIR */
 	while ((e = readdir(d)) != NULL)
 		if (digest_parse(&id, e->d_name, strlen(e->d_name)) &&
+		    marks_find(ix->marked, MARK_PACK, &id) == NULL &&
 		    know_pack(ix, &id, known, err) < 0)
 			return -1;
 	return 0;
@@ -433,13 +448,27 @@ drop_pack(struct object_index *ix, int64_t no, struct dm_err *err)
 	return rc;
 }
 
-/* Count the index's packs, and forget those whose files are gone. */
+static int
+drop_hidden(struct object_index *ix, struct dm_err *err)
+{
+	int rc;
+
+	dm_lock(&ix->mu);
+	rc = run_locked(ix, Q_PACKS_HIDDEN, err);
+	if (rc == 0)
+		rc = run_locked(ix, Q_OBJECTS_HIDDEN, err);
+	dm_unlock(&ix->mu);
+	return rc;
+}
+
+/* Count the index's packs, and forget those whose files are gone or are going
+ * to be. */
 static int
 drop_lost(struct object_index *ix, uint64_t *count, struct dm_err *err)
 {
 	int64_t no = 0;
 	struct digest id;
-	bool found = true;
+	bool found = true, any = false, lost;
 
 	for (*count = 0;; ++*count) {
 		char path[PATH_MAX];
@@ -447,12 +476,14 @@ drop_lost(struct object_index *ix, uint64_t *count, struct dm_err *err)
 		if (next_pack(ix, &no, &id, &found, err) < 0)
 			return -1;
 		if (!found)
-			return 0;
+			return any ? drop_hidden(ix, err) : 0;
 		if (pack_path(ix, &id, path, err) < 0)
 			return -1;
-		if (access(path, F_OK) < 0 && errno == ENOENT &&
-		    drop_pack(ix, no, err) < 0)
+		lost = marks_find(ix->marked, MARK_PACK, &id) != NULL ||
+		    (access(path, F_OK) < 0 && errno == ENOENT);
+		if (lost && drop_pack(ix, no, err) < 0)
 			return -1;
+		any = any || lost;
 	}
 }
 
@@ -477,7 +508,7 @@ catch_up(struct object_index *ix, struct dm_err *err)
 
 int
 object_index_open(struct object_index **out, const char *path,
-    const char *packs_dir, struct dm_err *err)
+    const char *packs_dir, const struct marks *marked, struct dm_err *err)
 {
 	struct object_index *ix = calloc(1, sizeof(*ix));
 
@@ -485,10 +516,12 @@ object_index_open(struct object_index **out, const char *path,
 		return dm_fail(err, DM_NOMEM, "index of published objects");
 	dm_mutex_init(&ix->mu, DM_RANK_INDEX);
 	(void)snprintf(ix->packs_dir, sizeof(ix->packs_dir), "%s", packs_dir);
+	ix->marked = marked;
 	if (open_db(ix, path, err) < 0 || catch_up(ix, err) < 0) {
 		object_index_close(ix);
 		return -1;
 	}
+	ix->marked = NULL;
 	*out = ix;
 	return 0;
 }
@@ -550,6 +583,22 @@ object_index_find(struct object_index *ix, const struct digest *id,
 		rc = find_locked(ix, id, kind, at, found, err);
 	if (rc == 0)
 		rc = end_read_locked(ix, READS, err);
+	dm_unlock(&ix->mu);
+	return rc;
+}
+
+int
+object_index_forget(struct object_index *ix, const struct digest *id,
+    enum object_kind kind, struct dm_err *err)
+{
+	int rc;
+
+	dm_lock(&ix->mu);
+	rc = end_read_locked(ix, 0, err);
+	if (rc == 0) {
+		sqlite3_bind_int(bind_id(ix, Q_FORGET, id), 2, (int)kind);
+		rc = run_locked(ix, Q_FORGET, err);
+	}
 	dm_unlock(&ix->mu);
 	return rc;
 }

@@ -10,6 +10,7 @@
 
 struct digest;
 struct dm_err;
+struct marks;
 struct pack_object;
 struct pack_name;
 
@@ -30,14 +31,20 @@ struct place {
 };
 
 /* path: the SQLite file, or NULL: keep it in memory.  packs_dir: the
- * repository's.  DM_CORRUPT: path is damaged; remove it and call again. */
+ * repository's.  Packs that are marked there are left out.  DM_CORRUPT: path
+ * is damaged; remove it and call again. */
 int object_index_open(struct object_index **out, const char *path,
-    const char *packs_dir, struct dm_err *err) DM_MUST_CHECK;
+    const char *packs_dir, const struct marks *marked,
+    struct dm_err *err) DM_MUST_CHECK;
 void object_index_close(struct object_index *ix);
 
 int object_index_find(struct object_index *ix, const struct digest *id,
     enum object_kind kind, struct place *at, bool *found,
     struct dm_err *err) DM_MUST_CHECK;
+
+/* It is no good there: a pack that is added may bring it again. */
+int object_index_forget(struct object_index *ix, const struct digest *id,
+    enum object_kind kind, struct dm_err *err) DM_MUST_CHECK;
 
 /* Let go of the file's lock, which finds keep for a while: to be called
  * before a wait that has no end in sight. */

@@ -21,6 +21,8 @@
 #include "fs/format/chunk_list.h"
 #include "fs/format/tree.h"
 #include "fs/format/where.h"
+#include "fs/publish/marks.h"
+#include "fs/publish/reach.h"
 
 enum {
 	STRUCT_BYTES = 16 << 20, /* plain bytes that fill a structure pack */
@@ -60,6 +62,8 @@ struct packer {
 	uint8_t *spoken; /* a bit for each pack of the index in a where */
 	size_t spoken_size;
 	struct packer_counts counts;
+	struct reach *reach; /* NULL: what the index says is good */
+	const struct marks *marked;
 };
 
 static void
@@ -84,6 +88,7 @@ packer_close(struct packer *p)
 		p->first = q->next;
 		free(q);
 	}
+	reach_close(p->reach);
 	codec_free(p->codec);
 	free(p->local);
 	free(p->spoken);
@@ -231,6 +236,66 @@ packer_known(struct packer *p, const struct digest *id, enum object_kind kind,
 	return object_index_find(p->ix, id, kind, &at, found, err);
 }
 
+/* An object of a pack that this run wrote may have been found by the index's
+ * number of it. */
+static bool
+packer_wrote(const struct packer *p, const struct digest *id)
+{
+	for (uint32_t i = 0; i < p->nlocal; i++)
+		if (digest_equal(&p->local[i].id, id))
+			return true;
+	return false;
+}
+
+/* A pack that the walk comes by. */
+static int
+refuse_marked(void *arg, const struct moved_place *pack, bool gone,
+    struct dm_err *err)
+{
+	struct packer *p = arg;
+
+	if (gone)
+		return dm_fail(err, DM_NOTFOUND, "a pack that gc removed");
+	if (marks_find(p->marked, MARK_PACK, &pack->pack) == NULL ||
+	    packer_wrote(p, &pack->pack))
+		return 0;
+	return dm_fail(err, DM_NOTFOUND, "a pack that gc is going to remove");
+}
+
+int
+packer_distrust(struct packer *p, struct folder *f, const struct marks *marked,
+    struct dm_err *err)
+{
+	struct reach_hooks hooks = { .need = refuse_marked, .arg = p };
+
+	p->marked = marked;
+	return reach_open(&p->reach, f, &hooks, err);
+}
+
+/* Is all there below what the index has found?  If not, it has not. */
+static int
+check_below(struct packer *p, const struct digest *id, enum object_kind kind,
+    const struct place *at, bool *found, struct dm_err *err)
+{
+	struct moved_place to = { .ordinal = at->ordinal };
+	struct pack_name name;
+	struct dm_err why = { 0 };
+
+	if (object_index_pack(p->ix, at->pack, &name, err) < 0)
+		return -1;
+	to.pack = name.id;
+	to.dir_off = name.dir_off;
+	to.dir_len = name.dir_len;
+	if (reach_object(p->reach, kind, id, &to, &why) == 0)
+		return 0;
+	if (why.code != DM_NOTFOUND && why.code != DM_CORRUPT) {
+		*err = why;
+		return -1;
+	}
+	*found = false;
+	return object_index_forget(p->ix, id, kind, err);
+}
+
 int
 packer_find(struct packer *p, const struct digest *id, enum object_kind kind,
     struct place *at, bool *found, struct dm_err *err)
@@ -239,7 +304,11 @@ packer_find(struct packer *p, const struct digest *id, enum object_kind kind,
 	for (int i = 0; i < PACKER_PACKS; i++)
 		if (open_pack_find(&p->pack[i], id, kind, at))
 			return 0;
-	return object_index_find(p->ix, id, kind, at, found, err);
+	if (object_index_find(p->ix, id, kind, at, found, err) < 0)
+		return -1;
+	if (!*found || p->reach == NULL || kind == OBJECT_DATA)
+		return 0;
+	return check_below(p, id, kind, at, found, err);
 }
 
 /* A pack of the index is in a where: it must be there in the end. */
@@ -585,26 +654,70 @@ packer_file_end(struct packer *p, struct dm_err *err)
 	return finish_data(p, PACKER_FILE, err);
 }
 
-/* Does every pack of the index that a where names still exist? */
 static int
-check_spoken(struct packer *p, struct dm_err *err)
+check_there(struct packer *p, const struct digest *id, struct dm_err *err)
+{
+	char path[PATH_MAX], hex[DIGEST_HEX + 1];
+
+	digest_hex(id, hex);
+	if (snprintf(path, sizeof(path), "%s/%.2s/%s", p->packs_dir, hex, hex) <
+		(int)sizeof(path) &&
+	    access(path, F_OK) == 0)
+		return 0;
+	return dm_fail(err, DM_STALE,
+	    "pack %.12s was removed meanwhile: run the command again", hex);
+}
+
+/* A pack that the new version needs, and that was there before it. */
+static int
+settle_pack(struct packer *p, const struct marks *m, const struct digest *id,
+    struct dm_err *err)
+{
+	char hex[DIGEST_HEX + 1];
+
+	if (check_there(p, id, err) < 0)
+		return -1;
+	if (packer_wrote(p, id) || marks_find(m, MARK_PACK, id) == NULL)
+		return 0;
+	digest_hex(id, hex);
+	return dm_fail(err, DM_STALE,
+	    "gc is going to remove pack %.12s: run the command again", hex);
+}
+
+/* The packs of the index that a where names. */
+static int
+settle_spoken(struct packer *p, const struct marks *m, struct dm_err *err)
 {
 	for (size_t i = 0; i < p->spoken_size * 8; i++) {
-		char path[PATH_MAX], hex[DIGEST_HEX + 1];
 		struct pack_name name;
 
 		if ((p->spoken[i / 8] >> i % 8 & 1) == 0)
 			continue;
-		if (object_index_pack(p->ix, (uint32_t)i, &name, err) < 0)
+		if (object_index_pack(p->ix, (uint32_t)i, &name, err) < 0 ||
+		    settle_pack(p, m, &name.id, err) < 0)
 			return -1;
-		digest_hex(&name.id, hex);
-		if (snprintf(path, sizeof(path), "%s/%.2s/%s", p->packs_dir,
-			hex, hex) >= (int)sizeof(path) ||
-		    access(path, F_OK) < 0)
-			return dm_fail(err, DM_STALE,
-			    "pack %.12s was removed meanwhile:"
-			    " run the command again",
-			    hex);
+	}
+	for (size_t i = 0; p->reach != NULL && i < reach_count(p->reach); i++) {
+		const struct reach_pack *r = reach_at(p->reach, i);
+
+		if (r->live > 0 && settle_pack(p, m, &r->id, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+packer_settle(struct packer *p, struct marks *m, bool *changed,
+    struct dm_err *err)
+{
+	*changed = false;
+	if (settle_spoken(p, m, err) < 0)
+		return -1;
+	for (uint32_t i = 0; i < p->nlocal; i++) {
+		if (check_there(p, &p->local[i].id, err) < 0)
+			return -1;
+		if (marks_remove(m, MARK_PACK, &p->local[i].id))
+			*changed = true;
 	}
 	return 0;
 }
@@ -616,7 +729,7 @@ packer_finish(struct packer *p, struct dm_err *err)
 	    finish_data(p, PACKER_SMALL, err) < 0 ||
 	    open_pack_finish(p, &p->pack[PACKER_STRUCT], err) < 0)
 		return -1;
-	return check_spoken(p, err);
+	return 0;
 }
 
 void

@@ -12,6 +12,8 @@
 #include "fs/publish/object_index.h"
 
 struct dm_err;
+struct folder;
+struct marks;
 struct pack_name;
 
 /*
@@ -42,6 +44,15 @@ enum packer_kind { PACKER_SMALL, PACKER_FILE, PACKER_STRUCT, PACKER_PACKS };
 int packer_open(struct packer **out, const char *packs_dir,
     struct object_index *ix, struct dm_err *err) DM_MUST_CHECK;
 void packer_close(struct packer *p);
+
+/*
+ * gc was at work in this repository.  It keeps a pack while anything in it is
+ * needed; so a tree or list may be there whose children are gone.  From now on
+ * one counts as found only if all below it is found too, in packs that are not
+ * marked.  Both are borrowed.
+ */
+int packer_distrust(struct packer *p, struct folder *f,
+    const struct marks *marked, struct dm_err *err) DM_MUST_CHECK;
 
 /* Has a finished pack this object?  Any thread. */
 int packer_known(struct packer *p, const struct digest *id,
@@ -75,9 +86,15 @@ struct packer_struct {
 int packer_structure(struct packer *p, const struct packer_struct *s,
     struct dm_err *err) DM_MUST_CHECK;
 
-/* Finish every pack and check that all packs that were spoken of exist
- * (DM_STALE: one was removed meanwhile). */
+/* Finish every pack. */
 int packer_finish(struct packer *p, struct dm_err *err) DM_MUST_CHECK;
+
+/* Under the publishers' lock, before a ref moves: is every pack that was
+ * spoken of or written still there, and none of the former marked?  (DM_STALE.)
+ * Marks on the latter are taken out of m; *changed says whether there were
+ * some. */
+int packer_settle(struct packer *p, struct marks *m, bool *changed,
+    struct dm_err *err) DM_MUST_CHECK;
 
 /* The pack of a place; only of finished packs. */
 int packer_pack(struct packer *p, const struct place *at, struct pack_name *out,

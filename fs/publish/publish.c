@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "cache/base/buf.h"
+#include "cache/base/clock.h"
 #include "cache/base/err.h"
 #include "cache/base/hex.h"
 #include "cache/base/io.h"
@@ -29,6 +30,7 @@
 #include "fs/publish/folder.h"
 #include "fs/publish/hints.h"
 #include "fs/publish/ignore.h"
+#include "fs/publish/marks.h"
 #include "fs/publish/members.h"
 #include "fs/publish/object_index.h"
 #include "fs/publish/packer.h"
@@ -39,7 +41,10 @@
 #include "fs/publish/walk.h"
 #include "fs/publish/work.h"
 
-enum { IGNORE_MAX = 1 << 20 }; /* bytes of a .datamountignore */
+enum {
+	IGNORE_MAX = 1 << 20,          /* bytes of a .datamountignore */
+	TOO_OLD_MS = 12 * 3600 * 1000, /* half of what gc waits by default */
+};
 
 struct publisher {
 	const struct publish_options *opt;
@@ -56,6 +61,9 @@ struct publisher {
 	struct members *members; /* of a stream; else NULL */
 	uint64_t nfiles, nbytes; /* taken from the queue */
 	uint64_t files_shown;
+	struct marks marked; /* by gc, when this began */
+	bool gc;             /* it had been at work */
+	uint64_t deadline_ms;
 
 	bool has_parent;
 	struct ref parent;
@@ -73,6 +81,7 @@ release(struct publisher *p)
 	stat_cache_close(p->stats);
 	object_index_close(p->index);
 	ignore_free(p->ignore);
+	marks_release(&p->marked);
 	dm_closep(&p->dir);
 	folder_close(p->folder);
 }
@@ -298,6 +307,16 @@ load_ignore(struct publisher *p, struct dm_err *err)
 	return set_ignore(p, text.data, text.size, err);
 }
 
+static int
+read_marks(struct publisher *p, struct marks *out, bool *gc, struct dm_err *err)
+{
+	if (marks_read(p->folder, out, gc, err) == 0)
+		return 0;
+	if (err->code == DM_CORRUPT)
+		return dm_wrap(err, "run `datamount gc`, which mends it");
+	return -1;
+}
+
 /* The branch as it is now, and the tree of its commit. */
 static int
 load_parent(struct publisher *p, struct dm_err *err)
@@ -334,9 +353,11 @@ open_index(struct publisher *p, struct dm_err *err)
 	if (cache_file_path(path, p->opt->cache_dir, "index-v1-", hex, &e) <
 	    0) {
 		p->opt->warn(p->opt->arg, e.text);
-		return object_index_open(&p->index, NULL, p->packs_dir, err);
+		return object_index_open(&p->index, NULL, p->packs_dir,
+		    &p->marked, err);
 	}
-	if (object_index_open(&p->index, path, p->packs_dir, &e) == 0)
+	if (object_index_open(&p->index, path, p->packs_dir, &p->marked, &e) ==
+	    0)
 		return 0;
 	if (e.code != DM_CORRUPT) {
 		*err = e;
@@ -345,7 +366,8 @@ open_index(struct publisher *p, struct dm_err *err)
 	p->opt->warn(p->opt->arg, e.text);
 	if (cache_file_set_aside(path, err) < 0)
 		return -1;
-	return object_index_open(&p->index, path, p->packs_dir, err);
+	return object_index_open(&p->index, path, p->packs_dir, &p->marked,
+	    err);
 }
 
 static void
@@ -375,7 +397,9 @@ open_all(struct publisher *p, struct dm_err *err)
 			return dm_fail_errno(err, "cannot publish %s",
 			    p->opt->dir);
 	}
+	p->deadline_ms = dm_deadline_ms(TOO_OLD_MS);
 	if (folder_open(&p->folder, p->opt->repo, err) < 0 ||
+	    read_marks(p, &p->marked, &p->gc, err) < 0 ||
 	    load_parent(p, err) < 0 || load_ignore(p, err) < 0)
 		return -1;
 	if (snprintf(p->packs_dir, sizeof(p->packs_dir), "%s/packs",
@@ -384,6 +408,8 @@ open_all(struct publisher *p, struct dm_err *err)
 		    p->opt->repo);
 	if (open_index(p, err) < 0 ||
 	    packer_open(&p->packer, p->packs_dir, p->index, err) < 0 ||
+	    (p->gc &&
+		packer_distrust(p->packer, p->folder, &p->marked, err) < 0) ||
 	    work_queue_open(&p->queue, p->packer, 0, err) < 0)
 		return -1;
 	if (!p->opt->stream)
@@ -560,13 +586,42 @@ check_branch(struct publisher *p, struct dm_err *err)
 	    p->opt->branch, was, is);
 }
 
+/* Is everything that the new version needs there to stay? */
+static int
+settle(struct publisher *p, struct dm_err *err)
+{
+	struct marks now = { 0 };
+	bool changed = false, gc;
+	int rc;
+
+	if (dm_now_ms() >= p->deadline_ms)
+		return dm_fail(err, DM_STALE,
+		    "this took more than %d hours, and gc may have removed"
+		    " what it found at first: run the command again",
+		    TOO_OLD_MS / 3600000);
+	if (read_marks(p, &now, &gc, err) < 0)
+		return -1;
+	if (gc && !p->gc) {
+		marks_release(&now);
+		return dm_fail(err, DM_STALE,
+		    "gc began to work in %s meanwhile: run the command again",
+		    p->opt->repo);
+	}
+	rc = packer_settle(p->packer, &now, &changed, err);
+	if (rc == 0 && changed)
+		rc = marks_write(p->folder, &now, err);
+	marks_release(&now);
+	return rc;
+}
+
 static int
 move_branch(struct publisher *p, const struct commit *c,
     struct publish_result *out, struct dm_err *err)
 {
 	rest_stats(p);
 	if (object_index_rest(p->index, err) < 0 ||
-	    folder_lock(p->folder, err) < 0 || check_branch(p, err) < 0)
+	    folder_lock(p->folder, err) < 0 || check_branch(p, err) < 0 ||
+	    (!out->unchanged && settle(p, err) < 0))
 		return -1;
 	if (out->unchanged)
 		out->commit = p->parent.commit;
