@@ -21,11 +21,15 @@
 #include "cache/base/io.h"
 #include "cache/base/lock.h"
 #include "cache/cache.h"
+#include "cache/net/origin.h"
 #include "fs/cmd/commands.h"
 #include "fs/cmd/compare.h"
+#include "fs/cmd/config.h"
 #include "fs/cmd/crew.h"
 #include "fs/cmd/look.h"
 #include "fs/cmd/pin.h"
+#include "fs/publish/copy.h"
+#include "fs/source/source.h"
 
 enum {
 	READ_BYTES = 1 << 20,
@@ -440,6 +444,81 @@ make_temp(char out[PATH_MAX], struct dm_err *err)
 	return 0;
 }
 
+/* ---- repair ---- */
+
+static void
+show_repair(void *arg, uint64_t packs, uint64_t bytes)
+{
+	progress_update(arg, packs, bytes, 0);
+}
+
+static void
+no_ref(void *arg, const struct ref_line *ref)
+{
+	(void)arg;
+	(void)ref;
+}
+
+/* Which commit does the operand name, and in which folder? */
+static int
+find_damaged(const struct cmd_args *a, char folder[PATH_MAX],
+    struct digest *commit, struct dm_err *err)
+{
+	struct source_name name;
+	struct resolved is;
+	struct session s;
+	int rc = 0;
+
+	if (config_name_parse(&name, a->operands[0], err) < 0 ||
+	    session_open(&s, a, name.repo, err) < 0)
+		return -1;
+	if (origin_folder(s.repo->origin) == NULL)
+		rc = dm_fail(err, DM_INVALID,
+		    "only a folder can be repaired, not %s",
+		    origin_name(s.repo->origin));
+	else
+		rc = repo_resolve(s.repo, name.ref, &is, err);
+	if (rc == 0) {
+		*commit = is.commit;
+		(void)snprintf(folder, PATH_MAX, "%s",
+		    origin_folder(s.repo->origin));
+	}
+	session_close(&s);
+	return rc;
+}
+
+static int
+repair_from(const struct cmd_args *a, const char *mirror, struct dm_err *err)
+{
+	struct copy_options o = { .progress = show_repair, .moved = no_ref };
+	char folder[PATH_MAX], bytes[CMD_BYTES_TEXT];
+	struct copy_result r;
+	struct source_name name;
+	struct digest commit;
+	struct session s;
+	uint64_t left, seconds;
+	int rc;
+
+	if (cmd_number(a, "timeout", false, CMD_TIMEOUT_S, &seconds, err) < 0 ||
+	    find_damaged(a, folder, &commit, err) < 0 ||
+	    config_name_parse(&name, mirror, err) < 0 ||
+	    session_open(&s, a, name.repo, err) < 0)
+		return -1;
+	o.from = s.repo->origin;
+	o.to = folder;
+	o.timeout_ms = seconds * 1000;
+	o.arg = progress_new("repair", cmd_flag(a, "quiet"));
+	rc = copy_repair(&o, &commit, &r, &left, err);
+	progress_free(o.arg);
+	session_close(&s);
+	if (rc == 0 && !cmd_flag(a, "quiet"))
+		(void)fprintf(stderr,
+		    "%llu packs, %s, and %llu commits were repaired\n",
+		    (unsigned long long)r.packs, cmd_bytes(bytes, r.bytes),
+		    (unsigned long long)r.commits);
+	return rc;
+}
+
 static int
 run_verify(int argc, char **argv, struct dm_err *err)
 {
@@ -456,6 +535,9 @@ run_verify(int argc, char **argv, struct dm_err *err)
 			return -1;
 		return verify_dir(&place, &a, err);
 	}
+	if (cmd_value(&a, "repair-from") != NULL &&
+	    repair_from(&a, cmd_value(&a, "repair-from"), err) < 0)
+		return -1;
 	catch_signals();
 	b = a;
 	if (cmd_value(&a, "cache") == NULL && !cmd_flag(&a, "cached")) {
@@ -478,6 +560,8 @@ run_verify(int argc, char **argv, struct dm_err *err)
 static const struct cmd_option options[] = {
 	{ "cached", 0, NULL,
 	    "take what the local cache has from there, not the repository" },
+	{ "repair-from", 0, "URL",
+	    "first fetch damaged and missing packs of a folder from there" },
 	{ "null", 'z', NULL, "only paths, as they are, each ended by a NUL" },
 	CMD_SESSION_OPTIONS,
 	{ 0 },

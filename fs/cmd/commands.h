@@ -25,6 +25,8 @@ extern const struct cmd cmd_export;
 extern const struct cmd cmd_verify;
 extern const struct cmd cmd_prefetch;
 extern const struct cmd cmd_gc;
+extern const struct cmd cmd_clone;
+extern const struct cmd cmd_push;
 extern const struct cmd cmd_cache;
 extern const struct cmd cmd_fsck;
 extern const struct cmd cmd_config;

@@ -33,6 +33,8 @@ const struct cmd *const commands[] = {
 	&cmd_verify,
 	&cmd_prefetch,
 	&cmd_gc,
+	&cmd_clone,
+	&cmd_push,
 	&cmd_cache,
 	&cmd_fsck,
 	&cmd_config,

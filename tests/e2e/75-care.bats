@@ -1,0 +1,401 @@
+#!/usr/bin/env bats
+# Caring for repositories: gc, repair, clone, push.
+# shellcheck disable=SC2154 # run sets stderr
+load helpers
+
+# A repository with three versions: a and b on main, and c, which shares little
+# with them, alone on the branch solo.
+published () {
+	mkdir -p data/sub
+	for i in $(seq 30); do head -c 20000 /dev/urandom >"data/$i"; done
+	head -c 3000000 /dev/urandom >data/large
+	printf 'deep\n' >data/sub/file
+	datamount init repo >/dev/null
+	A=$(datamount commit -q data repo -m a)
+	printf 'more\n' >data/more
+	B=$(datamount commit -q data repo -m b)
+	cp -r data first
+	rm data/{4..30} data/large
+	C=$(datamount commit -q data repo@solo -m c)
+}
+
+# The version B is gone from the refs.
+forgotten () {
+	published
+	datamount branch repo -d main
+}
+
+packs () {
+	find "${1-repo}/packs" -type f | wc -l
+}
+
+sum_of () {
+	(cd "$1" && find . -type f -exec sha256sum {} + | sort)
+}
+
+right () {
+	rm -rf out
+	datamount export -q "$1" out
+	diff -r "$2" out
+}
+
+@test "gc of what is reached marks and deletes nothing" {
+	published
+	before=$(packs)
+	datamount gc -q repo --grace 0
+	datamount gc -q repo --grace 0
+	[ "$(packs)" -eq "$before" ]
+	[ ! -s repo/gc/marked ]
+	datamount verify -q repo@main
+	datamount verify -q "repo@$A"
+	datamount verify -q repo@solo
+}
+
+@test "gc marks first, and deletes what was marked long enough" {
+	forgotten
+	before=$(packs)
+	datamount gc -q repo
+	grep -q "^commit $B " repo/gc/marked
+	grep -q "^pack " repo/gc/marked
+	datamount gc -q repo
+	[ "$(packs)" -eq "$before" ]
+	datamount gc -q repo --grace 0
+	[ "$(packs)" -lt "$before" ]
+	[ ! -e "repo/commits/${B:0:2}/$B" ]
+	[ ! -s repo/gc/marked ]
+	right repo@solo data
+	datamount verify -q repo@solo
+	[ -z "$(grep -e "$A" -e "$B" repo/refs/log)" ]
+}
+
+@test "what a ref reaches again loses its mark" {
+	forgotten
+	datamount gc -q repo
+	datamount tag "repo@$B" back >/dev/null
+	datamount gc -q repo --grace 0
+	[ ! -s repo/gc/marked ]
+	right repo@back first
+	datamount verify -q "repo@$A"
+}
+
+@test "a dry run prints what would be done, and changes nothing" {
+	forgotten
+	before=$(sum_of repo; ls -lR repo)
+	run --separate-stderr datamount gc -n --repack repo
+	[ "$status" -eq 0 ]
+	[[ $output == *"mark commit $B"* ]]
+	[[ $output == *"repack pack "* ]]
+	[[ $stderr == *'would be'* ]]
+	[ "$(sum_of repo; ls -lR repo)" = "$before" ]
+}
+
+@test "repack frees bytes, and readers find what moved" {
+	forgotten
+	before=$(du -sb repo/packs | cut -f1)
+	datamount gc -q repo --repack
+	[ -n "$(find repo/moved -type f)" ]
+	right repo@solo data
+	datamount gc -q repo --grace 0
+	after=$(du -sb repo/packs | cut -f1)
+	[ "$after" -lt $((before / 4)) ]
+	right repo@solo data
+	datamount verify -q repo@solo
+	nginx_start repo
+	datamount verify -q "$URL/@solo"
+}
+
+@test "a mounted version is read on after repack and deletion" {
+	need_fuse
+	forgotten
+	nginx_start repo
+	datamount "$URL/@solo" m
+	ls m >/dev/null
+	datamount gc -q repo --repack --grace 0
+	datamount gc -q repo --grace 0
+	diff -r data m
+	datamount umount m
+}
+
+@test "packs that moved again and again are found" {
+	forgotten
+	datamount gc -q repo --repack
+	datamount gc -q repo --grace 0
+	for i in 1 2 3 4 5 6; do
+		rm -f "data/$((i % 3 + 1))"
+		head -c 20000 /dev/urandom >"data/new$i"
+		datamount commit -q data repo@next -m "next $i" >/dev/null
+		D=$(datamount commit -q data repo@"solo$i" -m "solo $i")
+		datamount branch repo -d next
+		datamount gc -q repo --repack --grace 0
+		datamount gc -q repo --grace 0
+		right "repo@$D" data
+	done
+	datamount verify -q "repo@$C"
+}
+
+@test "a tree whose files gc deleted is published again as a whole" {
+	published
+	cp -r data second
+	mkdir both
+	cp -r first both/one
+	cp -r data both/two
+	datamount commit -q both repo@both -m both >/dev/null
+	datamount branch repo -d main
+	datamount branch repo -d both
+	datamount gc -q repo --grace 0
+	datamount gc -q repo --grace 0
+	datamount commit -q both repo@again -m again >/dev/null
+	right repo@again both
+	datamount verify -q repo@again
+	datamount commit -q first repo@first -m first >/dev/null
+	datamount verify -q repo@first
+}
+
+@test "a publisher takes what is marked for gone" {
+	forgotten
+	datamount gc -q repo
+	datamount commit -q first repo@main -m again >/dev/null
+	datamount gc -q repo --grace 0
+	datamount gc -q repo --grace 0
+	right repo@main first
+	datamount verify -q repo@main
+}
+
+@test "a publisher whose packs gc takes meanwhile is told, and can retry" {
+	need python3
+	forgotten
+	# It waits for the lock, with all packs written, while gc works.
+	python3 -c '
+import fcntl, os, struct, subprocess, sys, time
+fd = os.open("repo/lock", os.O_RDWR | os.O_CREAT)
+whole = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
+fcntl.fcntl(fd, 37, whole)   # F_OFD_SETLK
+p = subprocess.Popen(["datamount", "commit", "-q", "first", "repo@main",
+                      "-m", "late"], stderr=subprocess.PIPE, text=True,
+                     stdout=subprocess.DEVNULL)
+# It opens the lock file last.
+while not any(os.readlink(f"/proc/{p.pid}/fd/{n}").endswith("/repo/lock")
+              for n in os.listdir(f"/proc/{p.pid}/fd")):
+    time.sleep(0.01)
+os.makedirs("repo/gc", exist_ok=True)
+lines = sorted(f for _, _, fs in os.walk("repo/packs") for f in fs)
+open("repo/gc/marked", "w").write(
+    "".join(f"pack {f} 1\n" for f in lines))
+os.close(fd)
+err = p.communicate()[1]
+sys.stderr.write(err)
+sys.exit(0 if p.returncode == 1 and "run the command again" in err else 1)'
+	fails 1 'no branch|has no' datamount branch repo -d main
+	datamount gc -q repo
+	datamount commit -q first repo@main -m late >/dev/null
+	datamount verify -q repo@main
+}
+
+@test "gc refuses to work where something needed is missing" {
+	forgotten
+	find repo/packs -type f -newer "repo/commits/${B:0:2}/$B" -delete
+	before=$(packs)
+	fails 1 'missing' datamount gc repo --grace 0
+	[ "$(packs)" -eq "$before" ]
+	[ ! -e repo/gc/marked ]
+}
+
+@test "gc that is killed anywhere costs nothing that is needed" {
+	need strace
+	forgotten
+	cp -r repo old
+	for call in linkat renameat2 rename,renameat unlinkat fsync; do
+		for n in 1 2 3 5; do
+			rm -rf repo
+			cp -r old repo
+			for run in 1 2; do
+				strace -qq -f -o /dev/null -e trace="$call" \
+					-e inject="$call":signal=KILL:when="$n" \
+					datamount gc -q repo --repack --grace 0 \
+					2>/dev/null || true
+				datamount verify -q repo@solo
+			done
+			datamount gc -q repo --repack --grace 0
+			datamount gc -q repo --grace 0
+			datamount verify -q repo@solo
+			D=$(datamount commit -q first repo@main -m again)
+			datamount verify -q "repo@$D"
+		done
+	done
+}
+
+@test "a clone is the same repository, from a folder and from a server" {
+	published
+	datamount tag "repo@$A" v1 >/dev/null
+	datamount clone -q repo one
+	cmp repo/datamount one/datamount
+	diff -r repo/packs one/packs
+	diff -r repo/commits one/commits
+	cmp repo/refs/all one/refs/all
+	nginx_start repo
+	datamount clone -q "$URL/" two
+	diff -r one/packs two/packs
+	cmp one/refs/all two/refs/all
+	right two@main first
+	right two@solo data
+	datamount verify -q two@v1
+	# each pack in one request, nothing is listed
+	run awk '$2 ~ /^\/packs/ {print $2}' "$LOG"
+	[ "${#lines[@]}" -eq "$(packs)" ]
+	[ -z "$(awk '$2 ~ /\/$/ || ($2 !~ /^\/refs/ && $3 !~ /^20[06]$/)' "$LOG")" ]
+}
+
+@test "a clone of one ref brings only what that needs" {
+	published
+	datamount clone -q repo one solo
+	[ "$(packs one)" -lt "$(packs)" ]
+	right one@solo data
+	fails 1 'no branch or tag' datamount cat one@main:more
+}
+
+@test "a clone that was broken off goes on, and fetches nothing twice" {
+	published
+	httpd_start repo
+	large=$(find repo/packs -type f -size +1000k -printf '%P\n')
+	httpd_rule "/packs/$large * status=404"
+	fails 1 . datamount clone "$URL/" copy
+	[ "$(packs copy)" -gt 0 ]
+	[ ! -e copy/refs/heads/main ]
+	done=$(cd copy/packs && find . -type f ! -name '*.tmp' | sed 's/^\.//')
+	# half of the large one is there, too
+	head -c 1000000 "repo/packs/$large" >"copy/packs/$large.tmp"
+	httpd_ctl reset || true
+	kill "$HTTPD_PID"
+	nginx_start repo
+	datamount clone -q "$URL/" copy
+	for pack in $done; do
+		[ -z "$(awk -v p="/packs$pack" '$2 == p' "$LOG")" ]
+	done
+	[[ $(awk -v p="/packs/$large" '$2 == p {print $4}' "$LOG") == bytes=1000000-* ]]
+	diff -r repo/packs copy/packs
+	right copy@main first
+}
+
+@test "what a clone half fetched and is wrong is fetched anew" {
+	published
+	large=$(find repo/packs -type f -size +1000k -printf '%P\n')
+	mkdir -p "copy/packs/${large%/*}"
+	cp repo/datamount copy/
+	head -c 1000000 /dev/zero >"copy/packs/$large.tmp"
+	datamount clone -q repo copy
+	diff -r repo/packs copy/packs
+}
+
+@test "push brings only what is new" {
+	published
+	nginx_start repo
+	datamount clone -q "$URL/" copy
+	printf 'newest\n' >first/newest
+	D=$(datamount commit -q first repo -m d)
+	before=$(wc -l <"$LOG")
+	datamount push -q "$URL/" copy
+	[ "$(tail -n +$((before + 1)) "$LOG" | grep -c /packs/)" -eq 2 ]
+	right copy@main first
+	[ "$(cat copy/refs/heads/main)" = "$(cat repo/refs/heads/main)" ]
+	grep -q "^$D " copy/refs/log
+	# and again there is nothing to do
+	before=$(wc -l <"$LOG")
+	datamount push -q "$URL/" copy
+	[ -z "$(tail -n +$((before + 1)) "$LOG" | grep -e /packs/ -e /commits/)" ]
+}
+
+@test "push takes tags when told to, and names one by one" {
+	published
+	datamount clone -q repo copy
+	datamount tag repo@main v1 >/dev/null
+	datamount tag repo@solo v2 >/dev/null
+	datamount push -q repo copy
+	[ ! -e copy/refs/tags/v1 ]
+	datamount push -q repo copy v2
+	[ ! -e copy/refs/tags/v1 ]
+	datamount verify -q copy@v2
+	datamount push -q --tags repo copy
+	datamount verify -q copy@v1
+}
+
+@test "push does not lose a version that the copy has, but by force" {
+	published
+	datamount clone -q repo copy
+	printf 'there\n' >first/there
+	datamount commit -q first copy -m there >/dev/null
+	rm first/there
+	printf 'here\n' >first/here
+	D=$(datamount commit -q first repo -m here)
+	fails 1 'does not follow' datamount push repo copy
+	[ "$(head -1 repo/refs/heads/main)" != "$(head -1 copy/refs/heads/main)" ]
+	datamount push -q --force repo copy
+	[ "$(head -1 copy/refs/heads/main)" = "commit $D" ]
+	right copy@main first
+}
+
+@test "push refuses another repository" {
+	published
+	datamount init other >/dev/null
+	fails 1 'another repository' datamount push repo other
+	fails 1 'nowhere' datamount push repo nowhere
+	fails 1 'another repository' datamount clone repo other
+}
+
+@test "wrong bytes of the source do not get into a clone" {
+	published
+	large=$(find repo/packs -type f -size +1000k)
+	printf 'WRONG' | dd of="$large" bs=1 seek=1500000 conv=notrunc status=none
+	fails 1 'does not match' datamount clone repo copy
+	[ ! -e "copy/${large#repo/}" ]
+	[ ! -e copy/refs/heads/main ]
+}
+
+@test "a repacked repository is cloned and pushed with what moved" {
+	forgotten
+	datamount gc -q repo --repack
+	datamount gc -q repo --grace 0
+	datamount clone -q repo copy
+	right copy@solo data
+	nginx_start repo
+	datamount clone -q "$URL/" other
+	right other@solo data
+	datamount gc -q other --grace 0
+	datamount gc -q other --grace 0
+	datamount verify -q other@solo
+}
+
+@test "verify --repair-from mends bits, cut packs, missing packs and commits" {
+	published
+	datamount clone -q repo mirror
+	nginx_start mirror
+	mapfile -t all < <(find repo/packs -type f | sort)
+	chmod u+w "${all[@]}"
+	printf 'X' | dd of="${all[0]}" bs=1 seek=100 conv=notrunc status=none
+	truncate -s -7 "${all[1]}"
+	rm "${all[2]}"
+	rm "repo/commits/${B:0:2}/$B"
+	run datamount verify -q "repo@$B"
+	[ "$status" -ne 0 ]
+	datamount verify -q "repo@$B" --repair-from "$URL/"
+	datamount verify -q repo@solo --repair-from "$URL/"
+	datamount verify -q repo@main
+	diff -r repo/packs mirror/packs
+	right repo@main first
+}
+
+@test "verify --repair-from says what it could not mend" {
+	published
+	datamount clone -q repo mirror
+	large=$(find repo/packs -type f -size +1000k)
+	rm "$large" "mirror/${large#repo/}"
+	small=$(awk '$1 == "at" {print $2}' "repo/commits/${B:0:2}/$B")
+	small=repo/packs/${small:0:2}/$small
+	rm "$small"
+	run datamount verify -q repo@main --repair-from mirror
+	[ "$status" -eq 3 ]
+	[[ $output == 'large: '* ]]
+	[ "${#lines[@]}" -eq 1 ]
+	[ -e "$small" ]
+	fails 1 'folder' datamount verify "http://127.0.0.1:9/@$B" \
+		--repair-from mirror
+}
