@@ -208,7 +208,9 @@ struct read {
 	const struct digest *id; /* NULL: what the directory says */
 	enum object_kind kind;
 	struct blob *blob;
-	struct moved_place *to; /* set if it is MOVED */
+	struct moved_place *to; /* set if it is MOVED: &found */
+	struct moved_place found;
+	struct cache_place now; /* of found */
 
 	/* cache_read: a part of an object of this size, to buf */
 	uint32_t plain_size, off, size;
@@ -438,17 +440,15 @@ place_of(const struct moved_place *to)
 static int
 run(struct read *r, struct cache_wait *wait, struct dm_err *err)
 {
-	struct cache_place at;
-	struct moved_place to;
 	int rc;
 
 	if (enter(r->cache, err) < 0)
 		return -1;
-	r->to = &to;
+	r->to = &r->found;
 	rc = run_at(r, wait, err);
 	for (int hop = 1; rc == MOVED && hop <= MOVED_CHAIN; hop++) {
-		at = place_of(&to);
-		r->at = &at;
+		r->now = place_of(&r->found);
+		r->at = &r->now;
 		rc = run_at(r, wait, err);
 	}
 	if (rc == MOVED)

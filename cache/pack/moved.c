@@ -7,7 +7,7 @@
 #include "cache/base/err.h"
 #include "cache/base/le.h"
 
-static const char magic[] = "DMmoved1";
+static const uint8_t magic[8] = { 'D', 'M', 'm', 'o', 'v', 'e', 'd', '1' };
 
 static int
 bad(const char *what, struct dm_err *err)
@@ -62,7 +62,7 @@ moved_decode(struct moved *out, const void *data, size_t size,
 	uint8_t *used;
 	int rc;
 
-	if (size < MOVED_HEADER || memcmp(p, magic, 8) != 0)
+	if (size < MOVED_HEADER || memcmp(p, magic, sizeof(magic)) != 0)
 		return bad("this is something else", err);
 	out->npacks = le32_get(p + 8);
 	out->count = le32_get(p + 12);
@@ -141,7 +141,7 @@ make_table(const struct moved_place **pack, uint32_t n)
 {
 	uint32_t kept = 0;
 
-	qsort(pack, n, sizeof(*pack), by_pack);
+	qsort(pack, n, sizeof(struct moved_place *), by_pack);
 	for (uint32_t i = 0; i < n; i++)
 		if (kept == 0 ||
 		    !digest_equal(&pack[kept - 1]->pack, &pack[i]->pack))
@@ -165,8 +165,8 @@ put_rows(uint8_t *p, const struct moved_row *row, uint32_t n,
 {
 	for (uint32_t i = 0; i < n; i++, p += MOVED_ROW) {
 		const struct moved_place *key = &row[i].to;
-		const struct moved_place **at =
-		    bsearch(&key, pack, npacks, sizeof(*pack), by_pack);
+		const struct moved_place **at = bsearch(&key, pack, npacks,
+		    sizeof(struct moved_place *), by_pack);
 
 		le32_put(p, row[i].old);
 		le32_put(p + 4, (uint32_t)(at - pack));
@@ -178,8 +178,8 @@ int
 moved_encode(const struct moved_row *row, uint32_t n, struct dm_buf *out,
     struct dm_err *err)
 {
-	const struct moved_place **pack =
-	    calloc(n + 1U, sizeof(*pack)); /* of each row, then of the table */
+	const struct moved_place **pack = calloc(n + 1U,
+	    sizeof(struct moved_place *)); /* of each row, then of the table */
 	struct moved check;
 	size_t before = out->size, size;
 	uint32_t npacks;
@@ -195,7 +195,7 @@ moved_encode(const struct moved_row *row, uint32_t n, struct dm_buf *out,
 	    MOVED_HEADER + (size_t)npacks * MOVED_PACK + (size_t)n * MOVED_ROW;
 	p = dm_buf_extend(out, size, err);
 	if (p != NULL) {
-		memcpy(p, magic, 8);
+		memcpy(p, magic, sizeof(magic));
 		le32_put(p + 8, npacks);
 		le32_put(p + 12, n);
 		put_packs(p + MOVED_HEADER, pack, npacks);
