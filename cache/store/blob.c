@@ -38,7 +38,7 @@ struct blob {
 	_Atomic uint64_t signature; /* of the data file; written under mu */
 	_Atomic uint64_t dropped;   /* times that verified was cleared */
 	_Atomic uint64_t finished;
-	_Atomic bool used;
+	_Atomic bool used, touched;
 	_Atomic bool has_files;
 	_Atomic size_t memory; /* of the directory */
 	/* one bit a piece; made once, under mu, when the layout is known */
@@ -567,12 +567,26 @@ blob_use(struct blob *b)
 {
 	if (!atomic_load_explicit(&b->used, memory_order_relaxed))
 		atomic_store_explicit(&b->used, true, memory_order_relaxed);
+	blob_touch(b);
 }
 
 bool
 blob_was_used(struct blob *b)
 {
 	return atomic_exchange(&b->used, false);
+}
+
+bool
+blob_was_touched(struct blob *b)
+{
+	return atomic_exchange(&b->touched, false);
+}
+
+void
+blob_touch(struct blob *b)
+{
+	if (!atomic_load_explicit(&b->touched, memory_order_relaxed))
+		atomic_store_explicit(&b->touched, true, memory_order_relaxed);
 }
 
 bool

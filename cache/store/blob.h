@@ -78,6 +78,10 @@ void blob_finish(struct blob *b);
 void blob_use(struct blob *b);
 bool blob_was_used(struct blob *b);
 
+/* The same for who asks once a second; a use that is to be told again. */
+bool blob_was_touched(struct blob *b);
+void blob_touch(struct blob *b);
+
 /* What it holds open; close it (what is in use closes later). */
 bool blob_has_files(const struct blob *b);
 size_t blob_memory(const struct blob *b);

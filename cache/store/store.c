@@ -14,6 +14,7 @@
 #include "cache/base/err.h"
 #include "cache/base/lock.h"
 #include "cache/store/blob.h"
+#include "cache/store/index.h"
 #include "cache/store/quota.h"
 #include "cache/store/shelf.h"
 
@@ -33,6 +34,7 @@ struct entry {
 struct store {
 	struct shelf *shelf; /* immutable */
 	int64_t files_max;   /* immutable */
+	struct index *index; /* immutable */
 	pthread_t keeper;
 	bool keeping;
 
@@ -77,6 +79,38 @@ sweep(struct store *s)
 		blob_sweep(open[i]);
 }
 
+static void
+uses_of_index(void *arg, struct census *c)
+{
+	index_uses(arg, c);
+}
+
+/* Tell the index which blobs were used since it was told last. */
+static void
+note_uses(struct store *s, int root)
+{
+	struct digest *key = NULL;
+	struct blob **used = NULL;
+	size_t n = 0;
+
+	dm_lock(&s->mu);
+	if (s->n > 0) {
+		key = malloc(s->n * sizeof(*key));
+		used = malloc(s->n * sizeof(struct blob *));
+	}
+	for (size_t i = 0; key != NULL && used != NULL && i < s->n; i++)
+		if (blob_was_touched(s->all[i])) {
+			used[n] = s->all[i];
+			key[n++] = *blob_key(s->all[i]);
+		}
+	dm_unlock(&s->mu);
+	if (!index_tick(s->index, root, key, n))
+		for (size_t i = 0; i < n; i++)
+			blob_touch(used[i]);
+	free(key);
+	free((void *)used);
+}
+
 /* Once a second, until the end. */
 static void *
 keep(void *arg)
@@ -95,8 +129,10 @@ keep(void *arg)
 		stopping = s->stopping;
 		dm_unlock(&s->keeper_mu);
 		sweep(s);
-		if (!stopping && root >= 0)
+		if (!stopping && root >= 0) {
 			quota_tick(shelf_quota(s->shelf), root);
+			note_uses(s, root);
+		}
 	}
 	return NULL;
 }
@@ -120,10 +156,12 @@ store_open(struct store **out, const char *dir, uint64_t limit,
 		return dm_fail(err, DM_NOMEM, "cache");
 	}
 	if (shelf_open(&s->shelf, dir, err) < 0 ||
-	    shelf_set_limit(s->shelf, limit, err) < 0) {
+	    shelf_set_limit(s->shelf, limit, err) < 0 ||
+	    index_new(&s->index, dir, err) < 0) {
 		store_close(s);
 		return -1;
 	}
+	quota_set_uses(shelf_quota(s->shelf), uses_of_index, s->index);
 	if (pthread_create(&s->keeper, NULL, keep, s) != 0) {
 		store_close(s);
 		return dm_fail(err, DM_NOMEM, "cannot start a thread");
@@ -156,6 +194,7 @@ store_close(struct store *s)
 	free(s->bucket);
 	free((void *)s->all);
 	shelf_close(s->shelf);
+	index_free(s->index);
 	dm_mutex_destroy(&s->mu);
 	pthread_cond_destroy(&s->stop);
 	dm_mutex_destroy(&s->keeper_mu);

@@ -1,0 +1,367 @@
+/*
+ * The index.
+ *
+ * One connection, of the thread that ticks, and short transactions; a database
+ * that somebody else has locked is tried again at the next tick.  The journal
+ * is truncated rather than WAL: several processes share the file, and SQLite
+ * before 3.51.3 can corrupt a WAL that they share.
+ */
+#include "cache/store/index.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cache/base/digest.h"
+#include "cache/base/err.h"
+#include "cache/base/lock.h"
+#include "cache/base/log.h"
+#include "cache/store/census.h"
+
+enum {
+	LOAD_TICKS = 5,     /* between two copies to memory */
+	REFRESH_S = 60,     /* between two looks at the directory, of all */
+	USES_MAX = 4 << 20, /* rows that are believed */
+};
+
+static const char schema[] =
+    "PRAGMA journal_mode = TRUNCATE;"
+    "PRAGMA synchronous = OFF;" /* a hint: see the header */
+    "PRAGMA trusted_schema = OFF;"
+    "CREATE TABLE IF NOT EXISTS blob (key BLOB PRIMARY KEY,"
+    " bytes INTEGER NOT NULL, used INTEGER NOT NULL,"
+    " pinned INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS refreshed (at INTEGER NOT NULL);";
+
+enum query { Q_TOUCH, Q_BLOB, Q_LOAD, Q_REFRESHED, Q_STALE, NQUERIES };
+
+static const char *const query_sql[NQUERIES] = {
+	[Q_TOUCH] = "INSERT INTO blob VALUES (?1, 0, ?2, 0)"
+		    " ON CONFLICT (key) DO UPDATE SET"
+		    " used = max(used, excluded.used)",
+	[Q_BLOB] = "INSERT INTO blob VALUES (?1, ?3, ?2, ?4)"
+		   " ON CONFLICT (key) DO UPDATE SET bytes = excluded.bytes,"
+		   " used = max(used, excluded.used),"
+		   " pinned = excluded.pinned",
+	[Q_LOAD] = "SELECT key, used FROM blob ORDER BY key",
+	[Q_REFRESHED] = "SELECT max(at) FROM refreshed",
+	[Q_STALE] = "DELETE FROM blob WHERE key = ?1",
+};
+
+struct use {
+	struct digest key;
+	int64_t used_s;
+};
+
+struct index {
+	/* of the thread that ticks */
+	char path[PATH_MAX];
+	sqlite3 *db; /* NULL: not open */
+	ino_t ino;   /* of its file */
+	sqlite3_stmt *query[NQUERIES];
+	unsigned ticks;
+
+	struct dm_mutex mu; /* guards all below; only the above thread writes */
+	struct use *use;    /* by key */
+	size_t n;
+};
+
+int
+index_new(struct index **out, const char *dir, struct dm_err *err)
+{
+	struct index *ix = calloc(1, sizeof(*ix));
+
+	if (ix == NULL)
+		return dm_fail(err, DM_NOMEM, "cache");
+	dm_mutex_init(&ix->mu, DM_RANK_INDEX);
+	/* A path that is too long is one that cannot be opened. */
+	if (snprintf(ix->path, sizeof(ix->path), "%s/" INDEX_FILE, dir) >=
+	    PATH_MAX)
+		ix->path[0] = '\0';
+	*out = ix;
+	return 0;
+}
+
+static void
+close_db(struct index *ix)
+{
+	for (int i = 0; i < NQUERIES; i++) {
+		sqlite3_finalize(ix->query[i]);
+		ix->query[i] = NULL;
+	}
+	sqlite3_close(ix->db);
+	ix->db = NULL;
+}
+
+void
+index_free(struct index *ix)
+{
+	if (ix == NULL)
+		return;
+	close_db(ix);
+	dm_mutex_destroy(&ix->mu);
+	free(ix->use);
+	free(ix);
+}
+
+/* ---- the database ---- */
+
+static bool
+prepare(struct index *ix)
+{
+	for (int i = 0; i < NQUERIES; i++)
+		if (sqlite3_prepare_v2(ix->db, query_sql[i], -1, &ix->query[i],
+			NULL) != SQLITE_OK)
+			return false;
+	return true;
+}
+
+static bool
+is_same_file(const struct index *ix)
+{
+	struct stat st;
+
+	return lstat(ix->path, &st) == 0 && st.st_ino == ix->ino;
+}
+
+/* Is the open database still the file of that name?  Else open that. */
+static bool
+open_db(struct index *ix)
+{
+	struct stat st;
+
+	if (ix->db != NULL && is_same_file(ix))
+		return true;
+	close_db(ix);
+	if (ix->path[0] == '\0' ||
+	    sqlite3_open_v2(ix->path, &ix->db,
+		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+		    SQLITE_OPEN_NOFOLLOW,
+		NULL) != SQLITE_OK)
+		return false;
+	(void)sqlite3_db_config(ix->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	if (sqlite3_exec(ix->db, schema, NULL, NULL, NULL) != SQLITE_OK ||
+	    !prepare(ix) || lstat(ix->path, &st) < 0)
+		return false;
+	ix->ino = st.st_ino;
+	(void)chmod(ix->path, 0600); /* the directory is 0700 */
+	return true;
+}
+
+/* What failed will do so again, unless the file is another. */
+static bool
+is_damaged(struct index *ix)
+{
+	int code = ix->db == NULL ? SQLITE_OK : sqlite3_errcode(ix->db);
+
+	return code == SQLITE_CORRUPT || code == SQLITE_NOTADB ||
+	    code == SQLITE_ERROR || code == SQLITE_MISMATCH;
+}
+
+static void
+put_aside(struct index *ix)
+{
+	char bad[PATH_MAX + 8];
+
+	(void)snprintf(bad, sizeof(bad), "%s.bad", ix->path);
+	dm_log(DM_LOG_WARN, "cache", "%s: %s: made again from the directory",
+	    ix->path, sqlite3_errmsg(ix->db));
+	close_db(ix);
+	if (rename(ix->path, bad) < 0)
+		dm_log(DM_LOG_DEBUG, "cache", "%s: %m", ix->path);
+}
+
+static bool
+run(struct index *ix, const char *sql)
+{
+	return sqlite3_exec(ix->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+static bool
+run_query(struct index *ix, enum query which, const struct digest *key,
+    int64_t used_s, uint64_t bytes, bool pinned)
+{
+	sqlite3_stmt *q = ix->query[which];
+	bool done;
+
+	sqlite3_bind_blob(q, 1, key->bytes, DIGEST_SIZE, SQLITE_STATIC);
+	if (which != Q_STALE)
+		sqlite3_bind_int64(q, 2, used_s);
+	if (which == Q_BLOB) {
+		sqlite3_bind_int64(q, 3, (int64_t)bytes);
+		sqlite3_bind_int(q, 4, pinned);
+	}
+	done = sqlite3_step(q) == SQLITE_DONE;
+	sqlite3_reset(q);
+	return done;
+}
+
+/* ---- what a tick does ---- */
+
+static int64_t
+now_s(void)
+{
+	struct timespec now = { 0 };
+
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
+	return now.tv_sec;
+}
+
+static bool
+note_uses(struct index *ix, const struct digest *used, size_t n)
+{
+	int64_t now = now_s();
+	bool noted = n == 0 || run(ix, "BEGIN IMMEDIATE");
+
+	if (n == 0)
+		return true;
+	for (size_t i = 0; noted && i < n; i++)
+		noted = run_query(ix, Q_TOUCH, &used[i], now, 0, false);
+	if (noted && run(ix, "COMMIT"))
+		return true;
+	if (!sqlite3_get_autocommit(ix->db))
+		(void)sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
+	return false;
+}
+
+/* Anyone could have written the file: measure, then copy. */
+static bool
+load(struct index *ix)
+{
+	struct use *use = NULL, *old;
+	size_t n = 0, room = 0;
+	int rc;
+
+	while ((rc = sqlite3_step(ix->query[Q_LOAD])) == SQLITE_ROW) {
+		sqlite3_stmt *q = ix->query[Q_LOAD];
+
+		if (sqlite3_column_bytes(q, 0) != DIGEST_SIZE || n >= USES_MAX)
+			continue;
+		if (n == room) {
+			struct use *more;
+
+			room = room == 0 ? 256 : room * 2;
+			more = realloc(use, room * sizeof(*use));
+			if (more == NULL)
+				break;
+			use = more;
+		}
+		memcpy(use[n].key.bytes, sqlite3_column_blob(q, 0),
+		    DIGEST_SIZE);
+		use[n++].used_s = sqlite3_column_int64(q, 1);
+	}
+	sqlite3_reset(ix->query[Q_LOAD]);
+	if (rc != SQLITE_DONE) {
+		free(use);
+		return rc == SQLITE_ROW; /* no memory: the old copy will do */
+	}
+	dm_lock(&ix->mu);
+	old = ix->use;
+	ix->use = use;
+	ix->n = n;
+	dm_unlock(&ix->mu);
+	free(old);
+	return true;
+}
+
+/* Has another process looked at the directory lately? */
+static bool
+is_fresh(struct index *ix)
+{
+	sqlite3_stmt *q = ix->query[Q_REFRESHED];
+	int64_t now = now_s(), at = 0;
+
+	if (sqlite3_step(q) == SQLITE_ROW)
+		at = sqlite3_column_int64(q, 0);
+	sqlite3_reset(q);
+	return at <= now && now - at < REFRESH_S;
+}
+
+/* Only this thread changes the copy, so it reads it without the lock, which is
+ * never held over SQLite. */
+static bool
+drop_absent(struct index *ix, struct census *c)
+{
+	bool dropped = true;
+
+	for (size_t i = 0; dropped && i < ix->n; i++)
+		if (census_find(c, &ix->use[i].key) == NULL)
+			dropped = run_query(ix, Q_STALE, &ix->use[i].key, 0, 0,
+			    false);
+	return dropped;
+}
+
+/* Write what the directory says. */
+static bool
+refresh(struct index *ix, int root)
+{
+	struct census c;
+	struct dm_err err;
+	bool done = true;
+
+	if (census_take(&c, root, &err) < 0 ||
+	    census_mark_pinned(&c, root, &err) < 0) {
+		dm_log(DM_LOG_DEBUG, "cache", "%s", err.text);
+		census_release(&c);
+		return true; /* the index is not to blame */
+	}
+	done = run(ix, "BEGIN IMMEDIATE");
+	for (size_t i = 0; done && i < c.n; i++)
+		done = run_query(ix, Q_BLOB, &c.blob[i].key, c.blob[i].used_s,
+		    c.blob[i].bytes, c.blob[i].pinned);
+	done = done && drop_absent(ix, &c) &&
+	    run(ix,
+		"DELETE FROM refreshed;"
+		"INSERT INTO refreshed VALUES (CAST(strftime('%s') AS INTEGER));") &&
+	    run(ix, "COMMIT");
+	if (!done && !sqlite3_get_autocommit(ix->db))
+		(void)sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
+	census_release(&c);
+	return done;
+}
+
+bool
+index_tick(struct index *ix, int root, const struct digest *used, size_t n)
+{
+	bool noted = false, fine = open_db(ix);
+
+	if (fine)
+		fine = noted = note_uses(ix, used, n);
+	if (fine && ix->ticks++ % LOAD_TICKS == 0)
+		fine = load(ix) && (is_fresh(ix) || refresh(ix, root));
+	if (!fine && is_damaged(ix))
+		put_aside(ix);
+	return noted;
+}
+
+/* ---- for who evicts ---- */
+
+static int
+by_key(const void *a, const void *b)
+{
+	const struct use *x = a, *y = b;
+
+	return memcmp(x->key.bytes, y->key.bytes, sizeof(x->key.bytes));
+}
+
+void
+index_uses(struct index *ix, struct census *c)
+{
+	dm_lock(&ix->mu);
+	for (size_t i = 0; ix->n > 0 && i < c->n; i++) {
+		struct use want = { .key = c->blob[i].key };
+		const struct use *is =
+		    bsearch(&want, ix->use, ix->n, sizeof(*is), by_key);
+
+		if (is != NULL && is->used_s > c->blob[i].used_s)
+			c->blob[i].used_s = is->used_s;
+	}
+	dm_unlock(&ix->mu);
+}
