@@ -77,6 +77,7 @@ struct fetch {
 	uint64_t running; /* transfers that an origin has */
 	uint64_t sweep_at;
 	struct streams streams;
+	bool walked; /* a piece of a tree was missing before */
 	struct turns turns;
 	struct flight *watched;
 };
@@ -584,9 +585,8 @@ choose_locked(struct fetch *f, const struct fetch_want *want,
 	plan->skip[at] = 0; /* whatever the map claims */
 	skip_in_flight_locked(f, plan, want->blob);
 	if (s->window == 0)
-		s->window = plan->object[at].stored_size >= PLAN_LARGE ?
-		    plan->object[at].stored_size :
-		    PLAN_MISS;
+		s->window = plan_first(&plan->object[at], f->walked);
+	f->walked = f->walked || plan->object[at].kind != OBJECT_DATA;
 	plan_range(plan, at, s->window, cost_max(f), s->next == 0, &r->lo,
 	    &r->hi);
 	if (s->window < PLAN_MISS)

@@ -53,6 +53,14 @@ plan_cost(const struct pack_object *o)
 	    (uint64_t)o->stored_size + o->plain_size;
 }
 
+uint32_t
+plan_first(const struct pack_object *o, bool walked)
+{
+	if (o->kind != OBJECT_DATA && !walked)
+		return o->stored_size + PLAN_ROOT;
+	return o->stored_size >= PLAN_LARGE ? o->stored_size : PLAN_MISS;
+}
+
 /* What a range has taken up so far. */
 struct taken {
 	uint64_t bytes, gap, cost;

@@ -14,6 +14,7 @@ struct directory;
 
 enum {
 	PLAN_MISS = 1 << 20,    /* stored bytes of a first miss */
+	PLAN_ROOT = 16 << 10,   /* of the first piece of a tree, beside it */
 	PLAN_MOST = 8 << 20,    /* of a sequential reader's window */
 	PLAN_GAP = 64 << 10,    /* of pieces that are here, fetched over */
 	PLAN_LARGE = 128 << 10, /* a piece from this size on comes alone */
@@ -38,6 +39,14 @@ uint32_t plan_guess(const struct directory *dir, uint64_t window);
 
 /* Memory that a piece takes while it is fetched. */
 uint64_t plan_cost(const struct pack_object *o);
+
+/*
+ * The window of a reader's first miss.  The first piece of a tree that a
+ * process asks for is a root, to mount it, and often no other follows: so
+ * that costs as little for a large version as for a small one.  After that
+ * (walked) neighbours are wanted.  Pure.
+ */
+uint32_t plan_first(const struct pack_object *o, bool walked);
 
 /*
  * The range of indexes [*lo, *hi) to fetch so that piece number at (an index)

@@ -26,7 +26,8 @@
 
 enum {
 	STRUCT_BYTES = 16 << 20, /* plain bytes that fill a structure pack */
-	STRUCT_OBJECTS = 4096,
+	/* the directory comes with the root when a version is mounted */
+	STRUCT_OBJECTS = 1408,
 	QUEUE_BYTES = 16 << 20, /* that wait for a small pack to fill */
 };
 

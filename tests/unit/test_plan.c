@@ -101,6 +101,20 @@ test_memory_bounds_a_range_but_not_its_first_piece(void **state)
 	assert_int_equal(plan_cost(&object[0]), 1010 * KB);
 }
 
+static void
+test_the_first_piece_of_a_tree_brings_little_along(void **state)
+{
+	struct pack_object o = { .stored_size = 50 * KB, .kind = OBJECT_TREE };
+
+	(void)state;
+	assert_int_equal(plan_first(&o, false), 50 * KB + PLAN_ROOT);
+	assert_int_equal(plan_first(&o, true), PLAN_MISS);
+	o.kind = OBJECT_DATA;
+	assert_int_equal(plan_first(&o, false), PLAN_MISS);
+	o.stored_size = 500 * KB;
+	assert_int_equal(plan_first(&o, true), 500 * KB);
+}
+
 int
 main(void)
 {
@@ -111,6 +125,7 @@ main(void)
 		T(test_small_gaps_are_fetched_over_and_large_ones_end_the_range),
 		T(test_a_range_never_ends_in_what_is_here),
 		T(test_memory_bounds_a_range_but_not_its_first_piece),
+		T(test_the_first_piece_of_a_tree_brings_little_along),
 	};
 
 	return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
