@@ -145,7 +145,7 @@ tidy: ## formatting, layering, static analysis, shell and manual pages
 		'clang-tidy --quiet "$$@" -- -std=gnu11 $$FLAGS 2>/dev/null' sh
 	$(CLANG) -fsyntax-only -std=gnu11 -Wall -Wextra -Wthread-safety -Werror \
 		$(DM_CPPFLAGS) $(LIB_SRC) $(CMD_SRC)
-	shellcheck -x $(filter-out scripts/check-help,$(SCRIPTS))
+	shellcheck -x $(filter-out scripts/check-help scripts/scale,$(SCRIPTS))
 	mandoc -Tlint -Wwarning $(MAN)
 
 build/fuzz/%.o: %.c

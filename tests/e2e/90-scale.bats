@@ -1,0 +1,107 @@
+#!/usr/bin/env bats
+# What must not grow with the number of files.
+
+# shellcheck disable=SC2012 # names without surprises
+load helpers
+
+# 100,000 names of 1,000 files' contents: in one directory ($1 one) or 1,000.
+make_files () {
+	python3 - "$1" <<'END'
+import os
+import sys
+os.mkdir("inodes")
+for i in range(1000):
+    with open(f"inodes/{i}", "w", encoding="ascii") as f:
+        f.write(f"content {i}\n")
+one = sys.argv[1] == "one"
+for d in range(1000):
+    parent = "src" if one else f"src/d{d:03}"
+    os.makedirs(parent, exist_ok=True)
+    for i in range(100):
+        os.link(f"inodes/{(d * 7 + i) % 1000}", f"{parent}/f{d * 100 + i:06}")
+END
+}
+
+# All bytes that the server sent.
+sent () {
+	awk '{split($4, part, "="); n += part[2]} END {print n + 0}' \
+		"$T/httpd.log"
+}
+
+requests () {
+	wc -l <"$T/httpd.log"
+}
+
+# The most memory that a process of the mount took, in KiB.
+most_memory () {
+	local f
+	for f in /proc/[0-9]*/cmdline; do
+		tr '\0' '\n' <"$f" 2>/dev/null | grep -qxF "$T/data" || continue
+		awk '/^VmHWM/ {print $2}' "${f%/cmdline}/status"
+	done | sort -n | tail -1
+}
+
+# Publish src, serve it, mount it: few requests and bytes, and little memory.
+publish_and_mount () {
+	datamount init repo
+	datamount commit src repo -m 'many files' -q
+	httpd_start repo
+	datamount "$URL/" "$T/data"
+	ls -d data/. >/dev/null
+	echo "mount: $(requests) requests, $(sent) bytes"
+	[ "$(requests)" -le 7 ]
+	[ "$(sent)" -le 200000 ]
+}
+
+@test "100,000 files in one directory cost a mount and a walk little" {
+	need_fuse
+	make_files one
+	publish_and_mount
+	for i in 000000 012345 099999; do
+		cmp "src/f$i" "data/f$i"
+	done
+	[ ! -e data/f100000 ]
+	: >"$T/httpd.log"
+	[ "$(find data -type f | wc -l)" = 100000 ]
+	echo "find: $(requests) requests, $(sent) bytes"
+	[ "$(requests)" -le 20 ]
+	diff <(ls -f src | sort) <(ls -f data | sort)
+	echo "daemon: $(most_memory) KiB"
+	[ "$(most_memory)" -lt 98304 ]
+}
+
+@test "100,000 files in 1,000 directories, and an update of one of them" {
+	need_fuse
+	make_files many
+	publish_and_mount
+	: >"$T/httpd.log"
+	[ "$(find data -type f | wc -l)" = 100000 ]
+	echo "find: $(requests) requests, $(sent) bytes"
+	[ "$(requests)" -le 20 ]
+	echo new >src/d500/new
+	datamount commit src repo -m 'one more' -q
+	: >"$T/httpd.log"
+	datamount update data
+	[ "$(cat data/d500/new)" = new ]
+	echo "update: $(requests) requests, $(sent) bytes"
+	[ "$(requests)" -le 16 ]
+	[ "$(sent)" -le 400000 ]
+}
+
+@test "a file of 10 GiB that is a hole is published without reading it" {
+	need_fuse
+	mkdir src
+	truncate -s 10G src/file
+	printf data | dd of=src/file bs=1 seek=7777777777 conv=notrunc \
+		status=none
+	datamount init repo
+	strace -f -e trace=read,pread64 -o trace \
+		datamount commit src repo -m sparse -q
+	read=$(awk '$NF > 0 {n += $NF} END {print n + 0}' trace)
+	echo "$read bytes were read"
+	[ "$read" -lt 20000000 ]
+	datamount repo data
+	[ "$(stat -c %s data/file)" = $((10 << 30)) ]
+	[ "$(tail -c +7777777778 data/file | head -c 4)" = data ]
+	cmp -n 100000 -i 7777700000 src/file data/file
+}
