@@ -130,7 +130,7 @@ copy(const struct cmd_args *a, struct session *s, const char *to, bool clone,
 		.progress = show_progress,
 		.moved = show_ref,
 		.arg = &view };
-	struct copy_result r;
+	struct copy_result r = { 0 };
 	struct list l = { .repo = s->repo };
 	char bytes[CMD_BYTES_TEXT];
 	uint64_t seconds;

@@ -492,7 +492,7 @@ repair_from(const struct cmd_args *a, const char *mirror, struct dm_err *err)
 {
 	struct copy_options o = { .progress = show_repair, .moved = no_ref };
 	char folder[PATH_MAX], bytes[CMD_BYTES_TEXT];
-	struct copy_result r;
+	struct copy_result r = { 0 };
 	struct source_name name;
 	struct digest commit;
 	struct session s;
