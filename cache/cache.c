@@ -600,12 +600,11 @@ static int
 whole_data(void *arg, const void *data, size_t size)
 {
 	struct whole *w = arg;
-	struct dm_err err;
 	int rc;
 
 	dm_lock(&w->mu);
 	w->places |= w->from;
-	rc = dm_buf_append(w->out, data, size, &err);
+	rc = dm_buf_append(w->out, data, size, &w->err);
 	dm_unlock(&w->mu);
 	return rc;
 }
@@ -616,7 +615,8 @@ whole_done(void *arg, const struct dm_err *err)
 	struct whole *w = arg;
 
 	dm_lock(&w->mu);
-	if (err != NULL)
+	/* what whole_data reported is the cause of its DM_CANCELLED */
+	if (err != NULL && w->err.code == DM_OK)
 		w->err = *err;
 	w->done = true;
 	pthread_cond_signal(&w->ended);
