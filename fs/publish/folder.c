@@ -327,7 +327,11 @@ folder_ref_read(struct folder *f, bool tag, const char *name, struct ref *out,
 		return dm_fail(err, DM_INVALID, "%s is no name for a %s", name,
 		    tag ? "tag" : "branch");
 	ref_path(path, tag, name);
-	*found = fstatat(f->fd, path, &st, 0) == 0 && S_ISREG(st.st_mode);
+	*found = fstatat(f->fd, path, &st, 0) == 0;
+	/* a ref that cannot be looked at is there for all we know */
+	if (!*found && errno != ENOENT && errno != ENOTDIR)
+		return dm_fail_errno(err, "%s/%s", f->path, path);
+	*found = *found && S_ISREG(st.st_mode);
 	if (*found && dm_file_read(f->fd, path, &text, found, err) < 0)
 		return dm_wrap(err, "%s", f->path);
 	if (!*found)

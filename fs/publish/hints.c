@@ -90,7 +90,6 @@ list_refs(struct folder *f, bool tag, const char *prefix, struct refs *out,
 	DM_AUTO(closedirp) DIR *d = NULL;
 	const struct dirent *e;
 	struct stat st;
-	bool is_dir;
 	int fd;
 
 	(void)snprintf(path, sizeof(path), "refs/%s/%s", tag ? "tags" : "heads",
@@ -104,16 +103,23 @@ list_refs(struct folder *f, bool tag, const char *prefix, struct refs *out,
 		return -1;
 	}
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else has this DIR */
-	while ((e = readdir(d)) != NULL) {
+	while (errno = 0, (e = readdir(d)) != NULL) {
 		if (e->d_name[0] == '.' ||
 		    snprintf(name, sizeof(name), "%s%s", prefix, e->d_name) >=
 			(int)sizeof(name))
 			continue;
-		is_dir =
-		    fstatat(fd, e->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
-		if (list_entry(f, tag, name, is_dir, out, err) < 0)
+		if (fstatat(fd, e->d_name, &st, 0) < 0) {
+			if (errno == ENOENT)
+				continue; /* removed just now */
+			return dm_fail_errno(err, "%s/%s%s", f->path, path,
+			    e->d_name);
+		}
+		if (list_entry(f, tag, name, S_ISDIR(st.st_mode), out, err) < 0)
 			return -1;
 	}
+	/* a ref that is not told is as good as lost */
+	if (errno != 0)
+		return dm_fail_errno(err, "read %s/%s", f->path, path);
 	return 0;
 }
 
