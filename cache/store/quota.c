@@ -420,22 +420,23 @@ count_and_evict(struct quota *q, int root, uint64_t need)
 	struct usage base, *believed = NULL;
 	struct dm_err err;
 	bool room = false, evicted = false;
+	uint64_t more = need;
 
 	if (usage_add(root, 0, 0, &base))
 		believed = &base;
 	if (believed != NULL && just_evicted(q, root, believed))
 		return false;
+	if (believed != NULL)
+		more += believed->pending;
 	if (look_around(q, root, &c, &err) == 0) {
-		uint64_t more =
-		    need + (believed != NULL ? believed->pending : 0);
 		struct usage is = { .bytes = c.bytes + more };
 
-		if (is_over(q, root, &is, need))
+		if (is_over(q, root, &is, more))
 			evicted = evict_down(q, root, &c,
 			    target_of(q, root, &c, more));
 		is.bytes = c.bytes + more;
 		usage_correct(root, believed, &c, evicted);
-		room = !is_over(q, root, &is, need);
+		room = !is_over(q, root, &is, more);
 	} else {
 		dm_log(DM_LOG_WARN, "cache", "%s", err.text);
 	}
@@ -469,7 +470,7 @@ reserve(struct quota *q, int root, uint64_t need, uint64_t done)
 
 	if (!usage_add(root, (int64_t)need, (int64_t)(need - done), &u))
 		return false;
-	if (!is_over(q, root, &u, 0))
+	if (!is_over(q, root, &u, u.pending))
 		return true;
 	(void)usage_add(root, -(int64_t)need, -(int64_t)need, &u);
 	return false;
