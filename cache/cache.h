@@ -155,6 +155,8 @@ const char *cache_dir_unfit(const char *dir);
 struct cache_usage {
 	uint64_t blobs;     /* files */
 	uint64_t bytes;     /* disk space that they take */
+	uint64_t pinned;    /* of these, of blobs that are never evicted */
+	uint64_t coldest_s; /* when what goes first was last written; 0: none */
 	uint64_t disk_free; /* of the file system */
 };
 int cache_usage(const char *dir, struct cache_usage *out,
@@ -162,6 +164,13 @@ int cache_usage(const char *dir, struct cache_usage *out,
 
 /* Remove every blob.  Running mounts fetch again. */
 int cache_clear(const char *dir, struct cache_usage *freed,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* The limit that the cache itself has, for whoever fills it; 0: none.  Running
+ * mounts see a new one within a second or two, and evict. */
+int cache_limit(const char *dir, uint64_t *limit,
+    struct dm_err *err) DM_MUST_CHECK;
+int cache_set_limit(const char *dir, uint64_t limit,
     struct dm_err *err) DM_MUST_CHECK;
 
 /* Hash every present piece; clear the bits of bad ones, remove what cannot

@@ -21,7 +21,9 @@
 #include "cache/base/err.h"
 #include "cache/base/io.h"
 #include "cache/cache.h"
+#include "cache/store/census.h"
 #include "cache/store/directory.h"
+#include "cache/store/quota.h"
 #include "cache/store/shelf.h"
 
 /* ---- walking ---- */
@@ -169,11 +171,75 @@ disk_free(const char *dir)
 	return (uint64_t)fs.f_bavail * fs.f_frsize;
 }
 
+/* Open the directory of a cache; -1 without an error: there is none. */
+static int
+open_cache_dir(const char *dir, int *root, struct dm_err *err)
+{
+	*root = -1;
+	if (access(dir, F_OK) < 0 && errno == ENOENT)
+		return 0;
+	if (shelf_check(dir, err) < 0)
+		return -1;
+	*root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *root < 0 ? dm_fail_errno(err, "cache directory %s", dir) : 0;
+}
+
+/* What is pinned, and what would be evicted first. */
+static int
+count_pinned(int root, struct cache_usage *out, struct dm_err *err)
+{
+	struct census c;
+	int rc = census_take(&c, root, err);
+
+	if (rc == 0)
+		rc = census_mark_pinned(&c, root, err);
+	for (size_t i = 0; rc == 0 && i < c.n; i++) {
+		uint64_t used_s = (uint64_t)c.blob[i].used_s;
+
+		if (c.blob[i].pinned)
+			out->pinned += c.blob[i].bytes;
+		else if (out->coldest_s == 0 || used_s < out->coldest_s)
+			out->coldest_s = used_s;
+	}
+	census_release(&c);
+	return rc;
+}
+
 int
 cache_usage(const char *dir, struct cache_usage *out, struct dm_err *err)
 {
+	DM_AUTO(dm_closep) int root = -1;
+
 	*out = (struct cache_usage){ .disk_free = disk_free(dir) };
-	return walk(dir, count_file, out, err);
+	if (walk(dir, count_file, out, err) < 0 ||
+	    open_cache_dir(dir, &root, err) < 0)
+		return -1;
+	return root < 0 ? 0 : count_pinned(root, out, err);
+}
+
+/* ---- limit ---- */
+
+int
+cache_limit(const char *dir, uint64_t *limit, struct dm_err *err)
+{
+	DM_AUTO(dm_closep) int root = -1;
+
+	*limit = 0;
+	if (open_cache_dir(dir, &root, err) < 0)
+		return -1;
+	return root < 0 ? 0 : quota_limit_get(limit, root, err);
+}
+
+int
+cache_set_limit(const char *dir, uint64_t limit, struct dm_err *err)
+{
+	DM_AUTO(dm_closep) int root = -1;
+
+	if (access(dir, F_OK) < 0 && dm_mkdirs(dir, 0700, err) < 0)
+		return dm_wrap(err, "cache directory %s", dir);
+	if (open_cache_dir(dir, &root, err) < 0)
+		return -1;
+	return quota_limit_set(limit, root, err);
 }
 
 /* ---- clear ---- */
@@ -200,6 +266,19 @@ clear_file(void *arg, const struct file *file, struct dm_err *err)
 	return 0;
 }
 
+/* The count is of what is gone now: whoever writes next counts anew. */
+static int
+forget_usage(const char *dir, struct dm_err *err)
+{
+	DM_AUTO(dm_closep) int root = -1;
+
+	if (open_cache_dir(dir, &root, err) < 0)
+		return -1;
+	if (root >= 0 && unlinkat(root, "usage", 0) < 0 && errno != ENOENT)
+		return dm_fail_errno(err, "remove %s/usage", dir);
+	return 0;
+}
+
 int
 cache_clear(const char *dir, struct cache_usage *freed, struct dm_err *err)
 {
@@ -213,7 +292,7 @@ cache_clear(const char *dir, struct cache_usage *freed, struct dm_err *err)
 			return -1;
 	}
 	freed->disk_free = disk_free(dir);
-	return 0;
+	return forget_usage(dir, err);
 }
 
 /* ---- fsck ---- */

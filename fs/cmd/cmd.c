@@ -274,6 +274,21 @@ cmd_number(const struct cmd_args *a, const char *name, bool units,
 	return 0;
 }
 
+bool
+cmd_parse_bytes(const char *text, uint64_t *out)
+{
+	unsigned long long n;
+	uint64_t factor;
+	char *end;
+
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	factor = unit(end);
+	*out = n * factor;
+	return *text >= '0' && *text <= '9' && errno == 0 && factor != 0 &&
+	    n <= INT64_MAX / 1000 / factor;
+}
+
 const char *
 cmd_bytes(char out[CMD_BYTES_TEXT], uint64_t bytes)
 {

@@ -67,6 +67,9 @@ const char *cmd_value_at(const struct cmd_args *a, const char *name, int i);
 int cmd_number(const struct cmd_args *a, const char *name, bool units,
     uint64_t fallback, uint64_t *out, struct dm_err *err) DM_MUST_CHECK;
 
+/* The same for a text.  False: it is no number. */
+bool cmd_parse_bytes(const char *text, uint64_t *out);
+
 /* Set err so that main exits with CMD_USAGE. */
 int cmd_usage(struct dm_err *err, const char *fmt, ...) DM_PRINTF(2, 3);
 

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "cache/base/err.h"
 #include "cache/cache.h"
@@ -11,12 +12,13 @@
 #include "fs/cmd/config.h"
 
 static int
-print_json(const char *dir, const struct cache_usage *u, const char *free_key,
-    struct dm_err *err)
+print_json(const char *dir, const struct cache_usage *u, uint64_t limit,
+    const char *free_key, struct dm_err *err)
 {
-	json_t *o = json_pack("{s:s%, s:I, s:I, s:I}", "directory", dir,
-	    strlen(dir), "blobs", (json_int_t)u->blobs, free_key,
-	    (json_int_t)u->bytes, "disk_free", (json_int_t)u->disk_free);
+	json_t *o = json_pack("{s:s%, s:I, s:I, s:I, s:I, s:I}", "directory",
+	    dir, strlen(dir), "blobs", (json_int_t)u->blobs, free_key,
+	    (json_int_t)u->bytes, "pinned", (json_int_t)u->pinned, "limit",
+	    (json_int_t)limit, "disk_free", (json_int_t)u->disk_free);
 	int rc;
 
 	if (o == NULL)
@@ -28,20 +30,71 @@ print_json(const char *dir, const struct cache_usage *u, const char *free_key,
 	return rc < 0 ? dm_fail(err, DM_IO, "cannot write the output") : 0;
 }
 
+static void
+print_limit(const char *label, uint64_t limit)
+{
+	char bytes[CMD_BYTES_TEXT];
+
+	printf("%s%s\n", label,
+	    limit == 0 ? "none: a tenth of the disk stays free" :
+			 cmd_bytes(bytes, limit));
+}
+
+static void
+print_coldest(const struct cache_usage *u)
+{
+	time_t when = (time_t)u->coldest_s;
+	char text[32];
+	struct tm tm;
+
+	if (when != 0 && gmtime_r(&when, &tm) != NULL &&
+	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) > 0)
+		printf("coldest    last written %s\n", text);
+}
+
 static int
 print_status(const struct cmd_args *a, const char *dir, struct dm_err *err)
 {
 	char bytes[CMD_BYTES_TEXT], left[CMD_BYTES_TEXT];
 	struct cache_usage u;
+	uint64_t limit;
 
-	if (cache_usage(dir, &u, err) < 0)
+	if (cache_usage(dir, &u, err) < 0 || cache_limit(dir, &limit, err) < 0)
 		return -1;
 	if (cmd_flag(a, "json"))
-		return print_json(dir, &u, "bytes", err);
+		return print_json(dir, &u, limit, "bytes", err);
 	printf("directory  %s\n", dir);
 	printf("blobs      %" PRIu64 "\n", u.blobs);
 	printf("bytes      %s\n", cmd_bytes(bytes, u.bytes));
+	print_limit("limit      ", limit);
+	if (u.pinned > 0)
+		printf("pinned     %s\n", cmd_bytes(bytes, u.pinned));
+	print_coldest(&u);
 	printf("disk free  %s\n", cmd_bytes(left, u.disk_free));
+	return CMD_DONE;
+}
+
+/* Say what the limit is, or set it: BYTES, or none. */
+static int
+change_limit(const struct cmd_args *a, const char *dir, struct dm_err *err)
+{
+	const char *text = a->n > 1 ? a->operands[1] : NULL;
+	uint64_t limit = 0;
+
+	if (text == NULL) {
+		if (cache_limit(dir, &limit, err) < 0)
+			return -1;
+		print_limit("", limit);
+		return CMD_DONE;
+	}
+	if (strcmp(text, "none") != 0 &&
+	    (!cmd_parse_bytes(text, &limit) || limit == 0))
+		return cmd_usage(err,
+		    "cache limit: a number of bytes, such as 20G, or none, not"
+		    " %.40s",
+		    text);
+	if (cache_set_limit(dir, limit, err) < 0)
+		return -1;
 	return CMD_DONE;
 }
 
@@ -54,7 +107,7 @@ clear(const struct cmd_args *a, const char *dir, struct dm_err *err)
 	if (cache_clear(dir, &freed, err) < 0)
 		return -1;
 	if (cmd_flag(a, "json"))
-		return print_json(dir, &freed, "freed", err);
+		return print_json(dir, &freed, 0, "freed", err);
 	printf("freed %s in %" PRIu64 " blobs of %s\n",
 	    cmd_bytes(bytes, freed.bytes), freed.blobs, dir);
 	return CMD_DONE;
@@ -66,14 +119,19 @@ run_cache(int argc, char **argv, struct dm_err *err)
 	struct cmd_args a;
 	char dir[PATH_MAX];
 
-	if (cmd_parse(&a, &cmd_cache, argc, argv, 1, 1, err) < 0 ||
+	if (cmd_parse(&a, &cmd_cache, argc, argv, 1, 2, err) < 0 ||
 	    config_cache_dir(dir, &a, err) < 0)
 		return -1;
+	if (strcmp(a.operands[0], "limit") == 0)
+		return change_limit(&a, dir, err);
+	if (a.n > 1)
+		return cmd_usage(err, "cache %s: too many operands",
+		    a.operands[0]);
 	if (strcmp(a.operands[0], "status") == 0)
 		return print_status(&a, dir, err);
 	if (strcmp(a.operands[0], "clear") == 0)
 		return clear(&a, dir, err);
-	return cmd_usage(err, "cache: status or clear, not %.40s",
+	return cmd_usage(err, "cache: status, limit or clear, not %.40s",
 	    a.operands[0]);
 }
 
@@ -85,8 +143,8 @@ static const struct cmd_option options[] = {
 
 const struct cmd cmd_cache = {
 	.name = "cache",
-	.args = "status|clear",
-	.help = "say what the local cache holds, or empty it",
+	.args = "status|clear|limit [BYTES|none]",
+	.help = "say what the local cache holds, bound it, or empty it",
 	.options = options,
 	.run = run_cache,
 };

@@ -174,6 +174,6 @@ blobs () {
 	datamount cache clear --cache "$T/other" | grep -q "of $T/other"
 }
 
-@test "cache wants status or clear" {
-	fails 2 'status or clear, not destroy' datamount cache destroy
+@test "cache wants status, limit or clear" {
+	fails 2 'status, limit or clear, not destroy' datamount cache destroy
 }

@@ -42,6 +42,14 @@ umount_all () {
 	done
 }
 
+used_bytes () {
+	datamount cache status --json | json - "d['bytes']"
+}
+
+at_most () {
+	[ "$(used_bytes)" -le "$1" ]
+}
+
 # The bytes that nginx sent, in per cent of the packs.
 sent_percent () {
 	local sent packs
@@ -127,4 +135,40 @@ worker_of () {
 	[ "$status" -eq 0 ]
 	umount_all 4
 	grep -q 'evicted [0-9]* blobs' "$XDG_STATE_HOME"/datamount/log/*
+}
+
+@test "a limit that is set while mounts run is kept to at once" {
+	need_fuse
+	grown_version
+	datamount --no-source repo@main data
+	diff -r src data
+	[ "$(used_bytes)" -gt 20000000 ]
+	datamount cache limit 8M
+	[ "$(datamount cache limit)" = '8.4 MB' ]
+	eventually at_most 8388608
+	diff -r src data
+	at_most 8388608
+	datamount cache status | grep -q '^limit      8.4 MB'
+	datamount cache limit none
+	datamount cache limit | grep -q '^none'
+	fails 2 'not much' datamount cache limit much
+	datamount umount data
+}
+
+# What a pin file names stays, though it be the coldest.
+@test "blobs of a pinned version are not evicted" {
+	need_fuse
+	local key
+	grown_version
+	datamount cat repo@main:/1/large >/dev/null
+	key=$(find "$DATAMOUNT_CACHE/blobs" -size +1000k -printf '%f\n')
+	mkdir -m 700 "$DATAMOUNT_CACHE/pins"
+	printf '%s\n' "$key" >"$DATAMOUNT_CACHE/pins/$(printf '%064d' 1)"
+	touch -d 2020-01-01 "$DATAMOUNT_CACHE"/blobs/*/"$key"*
+	datamount --no-source --cache-size 8M repo@main data
+	diff -r src data
+	at_most 8388608
+	[ -e "$DATAMOUNT_CACHE/blobs/${key:0:2}/$key" ]
+	[ "$(datamount cache status --json | json - "d['pinned'] > 1000000")" = true ]
+	datamount umount data
 }
