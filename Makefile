@@ -92,7 +92,7 @@ $B/unit/%: $B/tests/unit/%.o $(call objs,$(AID_SRC)) $B/libdatamount.a
 WRAP      = $(foreach f,$(1),-Wl,--wrap=$f)
 MEMORY   := malloc calloc realloc reallocarray strdup strndup
 FAULTS   := $(MEMORY) pthread_create write pwrite64 ftruncate64 fsync rename \
-	renameat linkat unlink unlinkat mkdir mkdirat read pread64 readlinkat \
+	renameat renameat2 linkat unlink unlinkat mkdir mkdirat read pread64 readlinkat \
 	readdir64 fstat64 fstatat64 open64 openat64
 $B/unit/%_faults: DM_LDFLAGS += $(call WRAP,$(FAULTS))
 $B/unit/test_net_nomem: DM_LDFLAGS += $(call WRAP,malloc calloc realloc strdup \

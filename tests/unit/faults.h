@@ -110,8 +110,6 @@ FAULT_WRAP(int, rename, (const char *a, const char *b), (a, b), FAULT_NAME, EIO,
     -1)
 FAULT_WRAP(int, renameat, (int x, const char *a, int y, const char *b),
     (x, a, y, b), FAULT_NAME, EIO, -1)
-FAULT_WRAP(int, linkat, (int x, const char *a, int y, const char *b, int flags),
-    (x, a, y, b, flags), FAULT_NAME, EIO, -1)
 FAULT_WRAP(int, unlink, (const char *path), (path), FAULT_NAME, EIO, -1)
 FAULT_WRAP(int, unlinkat, (int dir, const char *path, int flags),
     (dir, path, flags), FAULT_NAME, EIO, -1)
@@ -142,6 +140,44 @@ __wrap_fsync(int fd)
 	return fault_now(FAULT_SYNC, EIO) ? -1 : 0;
 }
 
+/* What the file system cannot do. */
+enum { LACKS_NAMELESS = 1, LACKS_LINKS = 2, LACKS_NOREPLACE = 4 };
+static _Atomic int fault_lacks;
+
+static inline bool
+fault_lacking(int what, int error)
+{
+	bool lacks = (atomic_load(&fault_lacks) & what) != 0;
+
+	if (lacks)
+		errno = error;
+	return lacks;
+}
+
+int __real_linkat(int x, const char *a, int y, const char *b, int flags);
+int __wrap_linkat(int x, const char *a, int y, const char *b, int flags);
+int __real_renameat2(int x, const char *a, int y, const char *b,
+    unsigned flags);
+int __wrap_renameat2(int x, const char *a, int y, const char *b,
+    unsigned flags);
+
+int
+__wrap_linkat(int x, const char *a, int y, const char *b, int flags)
+{
+	return fault_now(FAULT_NAME, EIO) || fault_lacking(LACKS_LINKS, EPERM) ?
+	    -1 :
+	    __real_linkat(x, a, y, b, flags);
+}
+
+int
+__wrap_renameat2(int x, const char *a, int y, const char *b, unsigned flags)
+{
+	return fault_now(FAULT_NAME, EIO) ||
+		fault_lacking(LACKS_NOREPLACE, EINVAL) ?
+	    -1 :
+	    __real_renameat2(x, a, y, b, flags);
+}
+
 /* These two take a mode if they may create. */
 int __real_open64(const char *path, int flags, ...);
 int __wrap_open64(const char *path, int flags, ...);
@@ -170,7 +206,9 @@ __wrap_openat64(int dir, const char *path, int flags, ...)
 	va_start(args, flags);
 	mode = (flags & O_CREAT) != 0 ? va_arg(args, mode_t) : 0;
 	va_end(args);
-	return fault_now(FAULT_OPEN, EMFILE) ?
+	return fault_now(FAULT_OPEN, EMFILE) ||
+		((flags & O_TMPFILE) == O_TMPFILE &&
+		    fault_lacking(LACKS_NAMELESS, EOPNOTSUPP)) ?
 	    -1 :
 	    __real_openat64(dir, path, flags, mode);
 }
