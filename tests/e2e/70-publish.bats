@@ -112,11 +112,11 @@ id $output" ]
 	eventually old
 	id=$(datamount commit d r -m one)
 	command -v strace >/dev/null || skip "no strace"
-	run --separate-stderr strace -f -e trace=openat -o trace \
+	run --separate-stderr traced -f -e trace=openat -o trace \
 		datamount commit d r -m two
 	[ "$output" = "$id" ]
 	run ! grep -E '"(a.csv|b.txt|zeros)"' trace
-	strace -f -e trace=openat -o trace datamount commit --rehash d r -m two
+	traced -f -e trace=openat -o trace datamount commit --rehash d r -m two
 	grep -q '"zeros"' trace
 }
 

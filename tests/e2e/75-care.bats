@@ -209,7 +209,7 @@ sys.exit(0 if p.returncode == 1 and "run the command again" in err else 1)'
 			rm -rf repo
 			cp -r old repo
 			for run in 1 2; do
-				strace -qq -f -o /dev/null -e trace="$call" \
+				traced -qq -f -o /dev/null -e trace="$call" \
 					-e inject="$call":signal=KILL:when="$n" \
 					datamount gc -q repo --repack --grace 0 \
 					2>/dev/null || true

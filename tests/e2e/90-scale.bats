@@ -95,7 +95,7 @@ publish_and_mount () {
 	printf data | dd of=src/file bs=1 seek=7777777777 conv=notrunc \
 		status=none
 	datamount init repo
-	strace -f -e trace=read,pread64 -o trace \
+	traced -f -e trace=read,pread64 -o trace \
 		datamount commit src repo -m sparse -q
 	read=$(awk '$NF > 0 {n += $NF} END {print n + 0}' trace)
 	echo "$read bytes were read"

@@ -44,6 +44,11 @@ dm_setup () {
 	cd "$T" || return 1
 }
 
+# strace; leaks cannot be looked for in what is traced.
+traced () {
+	ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 strace "$@"
+}
+
 # Kill this process when the test ends.
 ends_with_test () {
 	DM_PIDS="$DM_PIDS $1"
