@@ -54,7 +54,7 @@ mounting_options(struct mounting *m, const struct cmd_args *a, const char *repo,
 	spec->memory = o.memory;
 	spec->cache_size = o.cache_size;
 	spec->all_symlinks = o.all_symlinks;
-	spec->allow_other = o.allow_other;
+	spec->allow_other = o.allow_other || geteuid() == 0;
 	spec->foreground = cmd_flag(a, "foreground");
 	spec->debug = cmd_flag(a, "debug");
 	if (o.cache_why != NULL && !m->quiet)

@@ -26,11 +26,11 @@ struct mount_spec {
 	uint64_t memory;     /* 0 = the cache's default */
 	uint64_t cache_size; /* likewise */
 	bool all_symlinks;
-	bool allow_other;
-	bool foreground; /* stay; log to stderr */
-	bool debug;      /* log every request */
-	int notify_fd;   /* gets one newline when usable, and is closed then,
-			  * or by the end of mount_run; -1: none */
+	bool allow_other; /* the default for root */
+	bool foreground;  /* stay; log to stderr */
+	bool debug;       /* log every request */
+	int notify_fd;    /* gets one newline when usable, and is closed then,
+			   * or by the end of mount_run; -1: none */
 };
 
 /*

@@ -54,8 +54,7 @@ new_session(struct supervisor *s, struct dm_err *err)
 	(void)snprintf(options, sizeof(options),
 	    "ro,nosuid,nodev,noexec,default_permissions,max_read=%d,"
 	    "fsname=datamount,subtype=datamount%s",
-	    WORKER_IO_MAX,
-	    s->spec->allow_other || geteuid() == 0 ? ",allow_other" : "");
+	    WORKER_IO_MAX, s->spec->allow_other ? ",allow_other" : "");
 	s->session = fuse_session_new(&args, &none, sizeof(none), NULL);
 	fuse_opt_free_args(&args);
 	if (s->session == NULL)

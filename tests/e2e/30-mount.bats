@@ -70,6 +70,9 @@ errno () {
 	[ "$(json status.json "d[0]['fuse']['read']")" = 1 ]
 	[ "$(json status.json "d[0]['fuse']['bytes_read']")" = 6 ]
 	[ "$(json status.json "d[0]['origin']['requests'] > 0")" = true ]
+	# root's mounts are for everybody, and say so
+	[ "$(json status.json "d[0]['allow_other']")" = \
+		"$([ "$(id -u)" -eq 0 ] && echo true || echo false)" ]
 	run datamount status data
 	[[ $output == *"$(cat one)"* ]]
 	[[ $output == *"$T/repo"* ]]
