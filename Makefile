@@ -163,15 +163,15 @@ coverage-report:
 	@scripts/coverage-table $B/coverage.csv
 
 tidy: ## formatting, layering, static analysis, shell and manual pages
-	clang-format --dry-run --Werror $(OURS)
+	@clang-format --dry-run --Werror $(OURS)
 	scripts/check-layers
 	scripts/check-words
-	printf '%s\n' $(LIB_SRC) $(CMD_SRC) | FLAGS='$(subst ',,$(DM_CPPFLAGS))' \
+	@printf '%s\n' $(LIB_SRC) $(CMD_SRC) | FLAGS='$(subst ',,$(DM_CPPFLAGS))' \
 		xargs -P $(JOBS) -n 1 sh -c \
 		'clang-tidy --quiet "$$@" -- -std=gnu11 $$FLAGS 2>/dev/null' sh
-	$(CLANG) -fsyntax-only -std=gnu11 -Wall -Wextra -Wthread-safety -Werror \
+	@$(CLANG) -fsyntax-only -std=gnu11 -Wall -Wextra -Wthread-safety -Werror \
 		$(DM_CPPFLAGS) $(LIB_SRC) $(CMD_SRC)
-	shellcheck -x $(filter-out scripts/check-help scripts/scale,$(SCRIPTS))
+	@shellcheck -x $(filter-out scripts/check-help scripts/scale,$(SCRIPTS))
 	mandoc -Tlint -Wwarning $(MAN)
 
 build/fuzz/%.o: %.c

@@ -65,7 +65,8 @@ right () {
 	[ ! -s repo/gc/marked ]
 	right repo@solo data
 	datamount verify -q repo@solo
-	[ -z "$(grep -e "$A" -e "$B" repo/refs/log)" ]
+	run grep -e "$A" -e "$B" repo/refs/log
+	[ "$status" -eq 1 ]
 }
 
 @test "what a ref reaches again loses its mark" {
@@ -208,7 +209,7 @@ sys.exit(0 if p.returncode == 1 and "run the command again" in err else 1)'
 		for n in 1 2 3 5; do
 			rm -rf repo
 			cp -r old repo
-			for run in 1 2; do
+			for _ in 1 2; do
 				traced -qq -f -o /dev/null -e trace="$call" \
 					-e inject="$call":signal=KILL:when="$n" \
 					datamount gc -q repo --repack --grace 0 \
@@ -301,7 +302,8 @@ sys.exit(0 if p.returncode == 1 and "run the command again" in err else 1)'
 	# and again there is nothing to do
 	before=$(wc -l <"$LOG")
 	datamount push -q "$URL/" copy
-	[ -z "$(tail -n +$((before + 1)) "$LOG" | grep -e /packs/ -e /commits/)" ]
+	run grep -e /packs/ -e /commits/ <(tail -n +$((before + 1)) "$LOG")
+	[ "$status" -eq 1 ]
 }
 
 @test "push takes tags when told to, and names one by one" {
