@@ -356,3 +356,39 @@ killed_while_waiting () {
 	END
 	[ "$(status_of data state)" = ok ]
 }
+
+@test "without /dev/fuse one line says what to do, and nothing is left" {
+	need_root
+	mkdir dev
+	run unshare -m bash -c '
+		mount -t tmpfs none dev && mknod -m 666 dev/null c 1 3 &&
+		mount --bind dev /dev && exec datamount "$T/repo@main" data'
+	[ "$status" -eq 1 ]
+	[[ $output == "datamount: /dev/fuse is not there: "*fuse3* ]]
+	[ ! -e data ]
+	[ ! -e data.source ]
+}
+
+@test "without fusermount3 an ordinary user is told what to install" {
+	need_root
+	need fusermount3
+	mkdir u
+	chmod -R a+rX repo "$T/home"
+	install -m 755 "$DM_BIN/datamount" u/datamount
+	chown -R 65534:65534 u repo
+	run unshare -m bash -c '
+		mkdir devs && mount -t tmpfs none devs &&
+		mknod -m 666 devs/fuse c 10 229 &&
+		mount --bind devs/fuse /dev/fuse &&
+		mount --bind /dev/null \
+			"$(realpath "$(command -v fusermount3)")" &&
+		export HOME=$T/u XDG_RUNTIME_DIR=$T/u/run &&
+		export XDG_STATE_HOME=$T/u/state &&
+		export DATAMOUNT_CACHE=$T/u/cache && cd u &&
+		exec setpriv --reuid 65534 --regid 65534 --clear-groups \
+			./datamount "$T/repo@main" data'
+	[ "$status" -eq 1 ]
+	[[ $output == "datamount: "*fusermount3*fuse3* ]]
+	[ ! -e u/data ]
+	[ ! -e u/data.source ]
+}
