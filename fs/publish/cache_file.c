@@ -68,3 +68,28 @@ cache_file_tmp_dir(char out[PATH_MAX], const char *dir)
 	if (find_folder(out, dir, &ignored) < 0)
 		(void)snprintf(out, PATH_MAX, "/var/tmp");
 }
+
+int
+cache_file_fail(sqlite3 *db, const char *what, const char *doing,
+    struct dm_err *err)
+{
+	enum dm_code code = DM_IO;
+
+	switch (sqlite3_errcode(db)) {
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_ERROR: /* a schema that is not ours */
+		code = DM_CORRUPT;
+		break;
+	case SQLITE_FULL:
+		code = DM_NOSPACE;
+		break;
+	case SQLITE_NOMEM:
+		code = DM_NOMEM;
+		break;
+	default:
+		break;
+	}
+	return dm_fail(err, code, "%s: %s: %s", what, doing,
+	    sqlite3_errmsg(db));
+}

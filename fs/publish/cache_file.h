@@ -3,6 +3,7 @@
 #define DM_PUBLISH_CACHE_FILE_H
 
 #include <limits.h>
+#include <sqlite3.h>
 
 #include "cache/base/attr.h"
 
@@ -16,6 +17,11 @@ int cache_file_path(char out[PATH_MAX], const char *dir, const char *prefix,
 
 /* Rename a damaged file, so that a new one can be made. */
 int cache_file_set_aside(const char *path, struct dm_err *err) DM_MUST_CHECK;
+
+/* Report the last failure of such a file's database: "WHAT: DOING: cause".
+ * DM_CORRUPT: it is damaged, or not one of ours; set it aside.  Returns -1. */
+int cache_file_fail(sqlite3 *db, const char *what, const char *doing,
+    struct dm_err *err);
 
 /* A directory for large temporary files: that folder, or /var/tmp. */
 void cache_file_tmp_dir(char out[PATH_MAX], const char *dir);

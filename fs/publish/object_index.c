@@ -25,6 +25,7 @@
 #include "cache/base/log.h"
 #include "cache/pack/pack_dir.h"
 #include "cache/pack/pack_writer.h"
+#include "fs/publish/cache_file.h"
 #include "fs/publish/marks.h"
 
 enum {
@@ -103,25 +104,8 @@ struct object_index {
 static int
 db_fail(struct object_index *ix, const char *doing, struct dm_err *err)
 {
-	enum dm_code code = DM_IO;
-
-	switch (sqlite3_errcode(ix->db)) {
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-	case SQLITE_ERROR: /* a schema that is not ours */
-		code = DM_CORRUPT;
-		break;
-	case SQLITE_FULL:
-		code = DM_NOSPACE;
-		break;
-	case SQLITE_NOMEM:
-		code = DM_NOMEM;
-		break;
-	default:
-		break;
-	}
-	return dm_fail(err, code, "index of published objects: %s: %s", doing,
-	    sqlite3_errmsg(ix->db));
+	return cache_file_fail(ix->db, "index of published objects", doing,
+	    err);
 }
 
 /* Run a statement that gives no row. */

@@ -14,6 +14,7 @@
 #include "cache/base/digest.h"
 #include "cache/base/err.h"
 #include "fs/format/limits.h"
+#include "fs/publish/cache_file.h"
 
 enum {
 	BUSY_MS = 30000,
@@ -86,22 +87,7 @@ struct stat_cache {
 static int
 db_fail(struct stat_cache *sc, const char *doing, struct dm_err *err)
 {
-	enum dm_code code = DM_IO;
-
-	switch (sqlite3_errcode(sc->db)) {
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-	case SQLITE_ERROR: /* a schema that is not ours */
-		code = DM_CORRUPT;
-		break;
-	case SQLITE_FULL:
-		code = DM_NOSPACE;
-		break;
-	default:
-		break;
-	}
-	return dm_fail(err, code, "list of files read before: %s: %s", doing,
-	    sqlite3_errmsg(sc->db));
+	return cache_file_fail(sc->db, "list of files read before", doing, err);
 }
 
 static int
