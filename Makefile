@@ -129,11 +129,11 @@ $B/replay/%: $B/tests/fuzz/%.o $B/tests/fuzz/replay.o $B/libdatamount.a
 	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DM_LDLIBS)
 
 unit: $(UNIT) $(REPLAY) ## C tests only
-	$(call with_reports,CMOCKA_MESSAGE_OUTPUT=TAP prove -j $(JOBS) -e '' $(UNIT) $(REPLAY))
+	$(call with_reports,CMOCKA_MESSAGE_OUTPUT=TAP prove -j $(JOBS) -f -e '' $(UNIT) $(REPLAY))
 
 e2e: $B/datamount $(AIDS) ## tests of the built program, mounts included
 	$(call with_reports,DATAMOUNT=$(CURDIR)/$B/datamount \
-		prove -j $(JOBS) --timer -e 'bats --tap' $(E2E))
+		prove -j $(JOBS) -f -o --timer -e 'bats --tap' $(E2E))
 
 check-asan: ## all tests under AddressSanitizer and UBSan
 	$(MAKE) VARIANT=asan test

@@ -13,11 +13,6 @@ setup () {
 	datamount commit -q "$T/src" "$T/repo@main" -m one >"$T/one"
 }
 
-status_of () {
-	datamount status "$1" --json >"$T/status.json"
-	json "$T/status.json" "d[0]['$2']"
-}
-
 cached_count () {
 	datamount status data --json >"$T/status.json"
 	json "$T/status.json" "d[0]['cache']['$1']"
@@ -132,12 +127,7 @@ errno () {
 
 @test "the mount point of a dead daemon is replaced" {
 	datamount "$T/repo@main" data
-	local daemon worker
-	daemon=$(status_of data pid)
-	worker=$(status_of data worker)
-	# Stopped, it cannot unmount when its supervisor dies.
-	kill -STOP "$worker"
-	kill -KILL "$daemon" "$worker"
+	dead_daemon data
 	eventually errno 'Transport endpoint' ls data
 	fails 1 'is dead' datamount status data
 	run datamount status --check
@@ -150,11 +140,7 @@ errno () {
 
 @test "a dead daemon's mount can be unmounted" {
 	datamount "$T/repo@main" data
-	local daemon worker
-	daemon=$(status_of data pid)
-	worker=$(status_of data worker)
-	kill -STOP "$worker"
-	kill -KILL "$daemon" "$worker"
+	dead_daemon data
 	eventually errno 'Transport endpoint' ls data
 	datamount umount data
 	run ! is_mounted data

@@ -17,11 +17,6 @@ shown () {
 	sed 's/a,//' "${1:-data}/a.csv"
 }
 
-status_of () {
-	datamount status "$1" --json >"$T/status.json"
-	json "$T/status.json" "d[0]['$2']"
-}
-
 # ---- subdirectories ----
 
 # A third version in which the directory in/deep differs, with links.
@@ -393,7 +388,7 @@ three_pins () {
 @test "umount --all cleans up after dead daemons" {
 	three_pins
 	datamount -q mount --all
-	kill -9 "$(status_of a pid)" "$(status_of a worker)"
+	dead_daemon a
 	eventually fails_to_list a
 	datamount umount --all 2>said
 	cat said

@@ -16,11 +16,6 @@ setup () {
 	datamount commit -q "$T/src" "$T/repo@main" -m data >"$T/commit"
 }
 
-status_of () {
-	datamount status "$1" --json >"$T/status.json"
-	json "$T/status.json" "d[0]['$2']"
-}
-
 state_is () {
 	[ "$(status_of data state)" = "$1" ]
 }

@@ -115,11 +115,27 @@ fails () {
 
 # Repeat COMMAND... until it succeeds, for at most 10 s.
 eventually () {
-	local end=$((SECONDS + 10))
+	local end=$((SECONDS + 30))
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1
 		sleep 0.05
 	done
+}
+
+# status_of DIR KEY: what status says of a mount.
+status_of () {
+	datamount status "$1" --json >"$T/status.json"
+	json "$T/status.json" "d[0]['$2']"
+}
+
+# A worker that is stopped cannot unmount when it hears that the supervisor is
+# gone: the mount at $1 stays, and nobody answers it.
+dead_daemon () {
+	local supervisor worker
+	supervisor=$(status_of "$1" pid)
+	worker=$(status_of "$1" worker)
+	kill -STOP "$worker"
+	kill -KILL "$supervisor" "$worker"
 }
 
 free_port () {
