@@ -166,6 +166,8 @@ on_body(char *data, size_t one, size_t size, void *arg)
 
 	(void)one; /* is 1 */
 	h->last_byte_ms = dm_now_ms();
+	if (h->body == 0)
+		h->pace_ms = h->last_byte_ms;
 	h->body += size;
 	atomic_fetch_add_explicit(&t->origin->bytes, size,
 	    memory_order_relaxed);
@@ -330,6 +332,8 @@ http_begin(struct transfer *t, CURLM *multi, const struct net_options *opt,
 	h->skip = 0;
 	h->body = 0;
 	h->last_byte_ms = 0;
+	h->pace_ms = 0;
+	h->pace_body = 0;
 	h->judged = false;
 	h->fault.code = DM_OK;
 	h->detail[0] = '\0';

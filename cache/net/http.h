@@ -29,9 +29,11 @@ struct http {
 	uint64_t skip; /* bytes of the body that precede what is missing */
 	uint64_t body; /* bytes of the body so far */
 	uint64_t last_byte_ms; /* or when the request was sent; 0: not yet */
-	bool judged;           /* the answer's header fits what was asked */
-	bool is_fresh;         /* on a connection of its own */
-	struct dm_err fault;   /* why a callback ended it, or DM_OK */
+	uint64_t pace_ms;   /* since when the pace is watched; 0: no body yet */
+	uint64_t pace_body; /* bytes of the body by then */
+	bool judged;        /* the answer's header fits what was asked */
+	bool is_fresh;      /* on a connection of its own */
+	struct dm_err fault; /* why a callback ended it, or DM_OK */
 	char detail[CURL_ERROR_SIZE];
 
 	/* for who starts the tries: net.c */

@@ -189,12 +189,38 @@ settle(struct net *net, struct transfer *t, CURLcode result)
 	}
 }
 
+/* Do bytes come fast enough?  *due is when to ask again. */
+static bool
+keeps_pace(struct transfer *t, uint64_t now, uint64_t *due)
+{
+	struct http *h = &t->http;
+	uint64_t came = h->body - h->pace_body;
+	unsigned ms = t->limits.stall_ms;
+
+	*due = UINT64_MAX;
+	if (t->limits.least_bps == 0 || h->pace_ms == 0)
+		return true;
+	*due = h->pace_ms + ms;
+	if (*due > now)
+		return true;
+	if (came < (uint64_t)t->limits.least_bps * ms / 1000) {
+		(void)snprintf(h->detail, sizeof(h->detail),
+		    "too slow: %" PRIu64 " bytes in %u.%u s", came, ms / 1000,
+		    ms % 1000 / 100);
+		return false;
+	}
+	h->pace_ms = now;
+	h->pace_body = h->body;
+	*due = now + ms;
+	return true;
+}
+
 /* Do what is due for t; return when it may need attention again.  t may be
  * gone afterwards. */
 static uint64_t
 look_at(struct net *net, struct transfer *t, uint64_t now)
 {
-	uint64_t since = t->http.last_byte_ms, due;
+	uint64_t since = t->http.last_byte_ms, due, pace_due;
 
 	if (t->http.start_ms != 0) {
 		if (t->http.start_ms > now)
@@ -207,8 +233,8 @@ look_at(struct net *net, struct transfer *t, uint64_t now)
 	due = since + t->limits.stall_ms;
 	if (due > t->get.deadline_ms)
 		due = t->get.deadline_ms;
-	if (due > now)
-		return due;
+	if (keeps_pace(t, now, &pace_due) && due > now)
+		return pace_due < due ? pace_due : due;
 	/* What went wrong before says more than that time is up. */
 	if (now >= t->get.deadline_ms && t->http.fruitless > 0)
 		fail(net, t, &t->http.last);

@@ -39,7 +39,8 @@ enum {
 	PAUSE_DOUBLED_MAX = 6,
 	ROUND_MS_MAX = 10 * 1000, /* between two rounds */
 	STALL_MS_MIN = 100,
-	STRIKES_BAD = 2, /* wrong bytes weigh more than none */
+	LEAST_BPS = 1024, /* of a place, while another may be faster */
+	STRIKES_BAD = 2,  /* wrong bytes weigh more than none */
 	STRIKES_MAX = 16,
 	PROBE_MAX = 64 * 1024,
 };
@@ -383,6 +384,7 @@ ask(struct relay *r)
 	if ((candidates(r) & (candidates(r) - 1)) != 0) {
 		limits.max_tries = 1;
 		limits.stall_ms = stall_ms(r);
+		limits.least_bps = LEAST_BPS;
 	}
 	r->at = choose(r, left);
 	r->before = r->received;

@@ -36,6 +36,8 @@ struct transfer_limits {
 	uint64_t start_ms;  /* not to be begun before; 0: at once */
 	unsigned max_tries; /* in a row without a byte; 0: any number */
 	unsigned stall_ms; /* without a byte, then a try failed; 0: the net's */
+	unsigned
+	    least_bps; /* fewer bytes a second in stall_ms: it failed, too */
 };
 
 /*

@@ -156,6 +156,34 @@ test_a_mirror_serves_when_the_origin_makes_no_sense(void **state)
 }
 
 static void
+test_a_mirror_goes_on_where_the_origin_only_drips(void **state)
+{
+	struct fixture *f = *state;
+
+	OK(httpd_rule(f->s.h, "/file * drip=100", &err));
+	OK(httpd_rule(f->s.h, "/datamount * drop", &err));
+	get(f, &middle);
+	assert_int_equal(asked(f->s.h), 1);
+	assert_int_equal(asked(f->mirror), 1);
+	assert_in_range(place(f, 0).counts.bytes, 1, 1024);
+	assert_true(place(f, 0).down_ms > 0);
+	assert_int_equal(place(f, 1).down_ms, 0);
+}
+
+static void
+test_a_place_that_is_slow_but_the_only_one_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	static const struct got_range some = { .size = 300, .immutable = true };
+
+	OK(httpd_rule(f->s.h, "/file * drip=100", &err));
+	OK(httpd_rule(f->mirror, "* * status=404", &err));
+	get(f, &some);
+	assert_int_equal(asked(f->mirror), 1);
+	assert_in_range(asked(f->s.h), 1, 2);
+}
+
+static void
 test_a_whole_file_goes_on_too(void **state)
 {
 	struct fixture *f = *state;
@@ -353,6 +381,8 @@ main(void)
 		TEST(test_a_mirror_serves_while_the_origin_is_overloaded),
 		TEST(test_a_mirror_serves_when_the_origin_makes_no_sense),
 		TEST(test_a_whole_file_goes_on_too),
+		TEST(test_a_mirror_goes_on_where_the_origin_only_drips),
+		TEST(test_a_place_that_is_slow_but_the_only_one_is_waited_for),
 		TEST(test_a_stall_leaves_time_for_a_mirror),
 		TEST(test_what_one_place_lacks_says_nothing_of_it),
 		TEST(test_what_all_lack_is_not_found),
