@@ -6,6 +6,7 @@ MANDIR   ?= $(PREFIX)/share/man
 DESTDIR  ?=
 VARIANT  ?= release#     release, asan, tsan or coverage
 FUZZ_SECONDS ?= 30
+FUZZ_RUNS ?=#            executions of each fuzzer, instead
 JOBS     ?= 2#           test files that run at once
 
 PKG_CONFIG ?= pkg-config
@@ -102,12 +103,17 @@ $B/unit/test_net_nomem: DM_LDFLAGS += $(call WRAP,malloc calloc realloc strdup \
 $B/httpd: $(call objs,tests/lib/httpd_main.c $(AID_SRC)) $B/libdatamount.a
 	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DM_LDLIBS)
 
-# Both run, whatever the first one says; then the whole is what they say.
+# What the tests of reliability tried, a line of JSON each.
+RESULTS  := $(CURDIR)/$B/results.jsonl
+
+# All run, whatever the first one says; then the whole is what they say.
 test: ## install what is missing, then run all tests of this VARIANT
 	@scripts/install-deps test
-	@status=0; \
+	@mkdir -p $B && : >$(RESULTS) && chmod 666 $(RESULTS)
+	@status=0; export DM_RESULTS=$(RESULTS); \
 	$(MAKE) --no-print-directory unit || status=1; \
 	DM_REQUIRE_FUSE=1 $(MAKE) --no-print-directory e2e || status=1; \
+	scripts/reliability-report --check $(RESULTS) || status=1; \
 	[ $$status = 0 ] && echo 'All tests passed.' || echo 'TESTS FAILED.'; \
 	exit $$status
 
@@ -134,6 +140,9 @@ unit: $(UNIT) $(REPLAY) ## C tests only
 e2e: $B/datamount $(AIDS) ## tests of the built program, mounts included
 	$(call with_reports,DATAMOUNT=$(CURDIR)/$B/datamount \
 		prove -j $(JOBS) -f -o --timer -e 'bats --tap' $(E2E))
+
+reliability-report: ## what the last run of the tests tried, and found
+	@scripts/reliability-report $(RESULTS)
 
 check-asan: ## all tests under AddressSanitizer and UBSan
 	$(MAKE) VARIANT=asan test
@@ -171,7 +180,7 @@ tidy: ## formatting, layering, static analysis, shell and manual pages
 		'clang-tidy --quiet "$$@" -- -std=gnu11 $$FLAGS 2>/dev/null' sh
 	@$(CLANG) -fsyntax-only -std=gnu11 -Wall -Wextra -Wthread-safety -Werror \
 		$(DM_CPPFLAGS) $(LIB_SRC) $(CMD_SRC)
-	@shellcheck -x $(filter-out scripts/check-help scripts/scale,$(SCRIPTS))
+	@shellcheck -x $(filter-out scripts/check-help scripts/scale scripts/reliability-report,$(SCRIPTS))
 	mandoc -Tlint -Wwarning $(MAN)
 
 build/fuzz/%.o: %.c
@@ -184,13 +193,13 @@ build/fuzz/libdatamount.a: $(patsubst %.c,build/fuzz/%.o,$(LIB_SRC))
 build/fuzz/%: tests/fuzz/%.c build/fuzz/libdatamount.a
 	$(call Q,LD)$(CLANG) $(FUZZ_FLAGS),fuzzer $(DM_CPPFLAGS) -o $@ $^ $(DM_LDLIBS)
 
-# What a run finds is kept in build; tests/fuzz/corpus is only read.
-fuzz: $(FUZZ) ## FUZZ_SECONDS of each fuzzer, from tests/fuzz/corpus
-	@for f in $(FUZZ); do n=$${f##*/fuzz_}; c=build/fuzz/corpus/$$n; \
-		mkdir -p $$c; s=tests/fuzz/corpus/$$n; [ -d $$s ] || s=; \
-		echo "  $$n"; $$f -max_total_time=$(FUZZ_SECONDS) \
-		-artifact_prefix=build/fuzz/ -print_final_stats=1 \
-		-verbosity=0 $$c $$s || exit 1; done
+fuzz: ## FUZZ_SECONDS or FUZZ_RUNS of each fuzzer, from tests/fuzz/corpus
+	@scripts/install-deps fuzz
+	@$(MAKE) --no-print-directory fuzz-run
+
+fuzz-run: $(FUZZ)
+	@FUZZ_RUNS=$(FUZZ_RUNS) FUZZ_SECONDS=$(FUZZ_SECONDS) DM_RESULTS=$(RESULTS) \
+		scripts/run-fuzzers $(FUZZ)
 
 demo: ## install what is needed, build, and show the main job
 	@scripts/install-deps demo
@@ -214,6 +223,6 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all test unit e2e check-asan check-tsan tidy fuzz coverage coverage-run coverage-report \
-	demo install uninstall clean help
+.PHONY: all test unit e2e check-asan check-tsan tidy fuzz fuzz-run coverage coverage-run coverage-report \
+	reliability-report demo install uninstall clean help
 .SECONDARY:

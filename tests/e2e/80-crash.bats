@@ -38,6 +38,7 @@ kill_under_readers () {
 	[ "$(json status.json "d[0]['fuse']['errors']")" = 0 ]
 	[ "$(json status.json "d[0]['fuse']['poisoned']")" = 0 ]
 	cat reads*
+	tried worker-kills "$1" 1
 }
 
 @test "50 SIGKILLs of the worker under eight readers: no error, no wrong byte" {

@@ -49,6 +49,13 @@ traced () {
 	ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 strace "$@"
 }
 
+# tried NAME TIMES [SEED]: for the report; NAME is a line of tests/floors.
+tried () {
+	[ -z "${DM_RESULTS-}" ] ||
+		printf '{"name": "%s", "tried": %d, "found": 0, "seed": %d}\n' \
+			"$1" "$2" "${3:-0}" >>"$DM_RESULTS"
+}
+
 # Kill this process when the test ends.
 ends_with_test () {
 	DM_PIDS="$DM_PIDS $1"
