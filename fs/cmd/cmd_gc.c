@@ -36,6 +36,16 @@ say(void *arg, enum gc_act act, enum mark_kind kind, const struct digest *id,
 }
 
 static void
+say_left(void *arg, const char *path, uint64_t bytes)
+{
+	const struct view *v = arg;
+
+	if (v->dry)
+		(void)printf("delete temporary %s %llu\n", path,
+		    (unsigned long long)bytes);
+}
+
+static void
 warn(void *arg, const char *text)
 {
 	(void)arg;
@@ -57,6 +67,12 @@ report(const struct gc_result *r, bool dry)
 		    (unsigned long long)r->new_packs,
 		    cmd_bytes(to, r->new_bytes));
 	}
+	if (r->temps > 0)
+		(void)fprintf(stderr,
+		    "%llu temporary files (%s) that nobody goes on with %s "
+		    "deleted\n",
+		    (unsigned long long)r->temps,
+		    cmd_bytes(gone, r->temp_bytes), dry ? "would be" : "were");
 	(void)fprintf(stderr,
 	    "%llu packs (%s) are kept; %llu (%s) %s marked; "
 	    "%llu (%s) and %llu commits %s deleted\n",
@@ -71,7 +87,7 @@ static int
 run_gc(int argc, char **argv, struct dm_err *err)
 {
 	DM_AUTO(dm_freep) char *repo = NULL;
-	struct gc_options o = { .say = say, .warn = warn };
+	struct gc_options o = { .say = say, .left = say_left, .warn = warn };
 	struct gc_result r;
 	struct view view;
 	struct cmd_args a;

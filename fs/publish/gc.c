@@ -27,6 +27,7 @@
 #include "fs/publish/folder.h"
 #include "fs/publish/hints.h"
 #include "fs/publish/id_map.h"
+#include "fs/publish/leftovers.h"
 #include "fs/publish/pack_file.h"
 #include "fs/publish/reach.h"
 #include "fs/publish/repack.h"
@@ -446,6 +447,29 @@ shorten_all(struct gc *g, struct dm_err *err)
 	return 0;
 }
 
+/* ---- temporary files ---- */
+
+static void
+note_left(void *arg, const char *path, uint64_t bytes)
+{
+	struct gc *g = arg;
+
+	g->result->temps++;
+	g->result->temp_bytes += bytes;
+	g->opt->left(g->opt->arg, path, bytes);
+}
+
+static int
+remove_left(struct gc *g, struct dm_err *err)
+{
+	struct leftovers_options o = { .age_s = g->opt->grace_s,
+		.dry_run = g->opt->dry_run,
+		.say = note_left,
+		.arg = g };
+
+	return leftovers_remove(g->folder, &o, err);
+}
+
 /* ---- a run ---- */
 
 /* Be the only gc. */
@@ -509,7 +533,7 @@ run(struct gc *g, struct dm_err *err)
 		return -1;
 	if ((!dry && folder_lock(g->folder, err) < 0) ||
 	    walk_refs(g, err) < 0 || judge_all(g, err) < 0 ||
-	    mark_and_delete(g, err) < 0)
+	    mark_and_delete(g, err) < 0 || remove_left(g, err) < 0)
 		return -1;
 	folder_unlock(g->folder);
 	return dry ? 0 : shorten_all(g, err);

@@ -14,7 +14,8 @@ struct dm_err;
 /*
  * What the refs reach through commits, their parents, trees and lists is kept.
  * The rest is marked (marks.h); what was marked grace ago, and is not reached
- * still, is deleted.  So a publisher has that long to finish.
+ * still, is deleted, and so are temporary files that old (leftovers.h).  So a
+ * publisher has that long to finish.
  *
  * If anything that is needed is damaged or missing, nothing is done: the
  * error says what.  Killed at any moment, nothing that is needed is gone, and
@@ -28,9 +29,11 @@ struct gc_options {
 	bool repack;  /* gather what is needed of packs half of it is not */
 	uint64_t grace_s;
 
-	/* Of each thing; bytes of a pack's file.  Not NULL. */
+	/* Of each thing; bytes of its file.  left: of a temporary file that is
+	 * deleted.  Not NULL. */
 	void (*say)(void *arg, enum gc_act act, enum mark_kind kind,
 	    const struct digest *id, uint64_t bytes);
+	void (*left)(void *arg, const char *path, uint64_t bytes);
 	void (*warn)(void *arg, const char *text);
 	void *arg;
 };
@@ -40,6 +43,7 @@ struct gc_result {
 	uint64_t marked, marked_bytes;   /* packs that wait, now and before */
 	uint64_t deleted, deleted_bytes; /* packs */
 	uint64_t commits;                /* that were deleted */
+	uint64_t temps, temp_bytes;      /* temporary files, deleted */
 	uint64_t repacked, repacked_bytes, new_packs, new_bytes;
 };
 

@@ -192,6 +192,40 @@ sys.exit(0 if p.returncode == 1 and "run the command again" in err else 1)'
 	datamount verify -q repo@main
 }
 
+@test "a mark or temporary file younger than the grace is left alone" {
+	forgotten
+	datamount gc -q repo
+	count=$(packs)
+	for dir in . packs packs/00 commits/ab moved/cd refs/heads/a/b gc; do
+		mkdir -p "repo/$dir"
+		touch "repo/$dir/.0123.tmp"
+	done
+	mkdir repo/mine
+	touch -d '5 days ago' repo/mine/x.tmp
+	# aged HOURS OPTION...: as if all had been marked and left behind then
+	aged () {
+		local then
+		then=$(date -d "$1 hours ago" +%s)
+		shift
+		sed -i "s/ [0-9]*\$/ $then/" repo/gc/marked
+		find repo -name .0123.tmp -exec touch -d "@$then" {} +
+		datamount gc "$@" repo
+	}
+	aged 23 -q
+	aged 5 -q --grace 6
+	[ "$(find repo -name '*.tmp' | wc -l)" -eq 8 ]
+	[ "$(packs)" -eq $((count + 2)) ]
+	run aged 25 -n
+	[[ $output == *'delete temporary refs/heads/a/b/.0123.tmp 0'* ]]
+	[[ $output == *'delete pack '* ]]
+	[ "$(find repo -name '*.tmp' | wc -l)" -eq 8 ]
+	run aged 25
+	[[ $output == *'7 temporary files (0 B) that nobody goes on with were'* ]]
+	[ "$(find repo -name '*.tmp')" = repo/mine/x.tmp ]
+	[ "$(packs)" -lt "$count" ]
+	datamount verify -q repo@solo
+}
+
 @test "gc refuses to work where something needed is missing" {
 	forgotten
 	find repo/packs -type f -newer "repo/commits/${B:0:2}/$B" -delete
