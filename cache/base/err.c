@@ -107,6 +107,7 @@ dm_err_errno(const struct dm_err *err)
 	case DM_NOSPACE:
 	case DM_AGAIN:
 	case DM_STALE:
+	case DM_REDO:
 	case DM_IO:
 		break;
 	}

@@ -24,6 +24,7 @@ enum dm_code {
 	DM_CANCELLED, /* interrupted, or unmounting */
 	DM_AGAIN,     /* not here yet: the wait that was passed will be woken */
 	DM_STALE,     /* somebody else moved it first: look again and retry */
+	DM_REDO,      /* what it relied on is gone: begin anew at once */
 	DM_IO,        /* local disk or database error */
 };
 

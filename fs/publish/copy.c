@@ -23,6 +23,8 @@
 #include "fs/publish/pack_file.h"
 #include "fs/publish/reach.h"
 
+enum { TRIES = 3 }; /* when gc was faster */
+
 struct text {
 	struct digest id;
 	char *data;
@@ -242,9 +244,9 @@ settle(struct copy *c, struct dm_err *err)
 
 		pack_file_path(path, "packs", &p->id);
 		if (p->live > 0 && faccessat(c->folder->fd, path, F_OK, 0) < 0)
-			rc = dm_fail(err, DM_STALE,
-			    "gc removed a pack meanwhile:"
-			    " run the command again");
+			rc = dm_fail(err, DM_REDO,
+			    "gc removed a pack meanwhile: run the command"
+			    " again");
 		if (p->live > 0 && marks_remove(&m, MARK_PACK, &p->id))
 			changed = true;
 		if (p->followed && marks_remove(&m, MARK_MOVED, &p->id))
@@ -369,8 +371,8 @@ run(struct copy *c, const struct ref_line *ref, size_t n, struct dm_err *err)
 		return -1;
 	rc = get_all(c, ref, n, err);
 	fetcher_counts(c->fetcher, &counts);
-	c->result->packs = counts.packs;
-	c->result->bytes = counts.bytes;
+	c->result->packs += counts.packs;
+	c->result->bytes += counts.bytes;
 	if (rc < 0 || folder_lock(c->folder, err) < 0 || settle(c, err) < 0 ||
 	    put_commits(c, err) < 0)
 		return -1;
@@ -381,12 +383,17 @@ int
 copy_versions(const struct copy_options *opt, const struct ref_line *ref,
     size_t n, struct copy_result *out, struct dm_err *err)
 {
-	struct copy c = { .opt = opt, .result = out };
-	int rc;
+	int rc, tries = 0;
 
 	*out = (struct copy_result){ 0 };
-	rc = run(&c, ref, n, err);
-	release(&c);
+	do {
+		struct copy c = { .opt = opt, .result = out };
+
+		*err = (struct dm_err){ 0 };
+		rc = run(&c, ref, n, err);
+		release(&c);
+		/* gc took something meanwhile: bring that again */
+	} while (rc < 0 && err->code == DM_REDO && ++tries < TRIES);
 	return rc;
 }
 

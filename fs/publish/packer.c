@@ -395,9 +395,8 @@ resolve_rows(struct packer *p, struct packer_struct *s, struct place *rows,
 		if (packer_find(p, &id, kind, &rows[i], &found, err) < 0)
 			return -1;
 		if (!found)
-			return dm_fail(err, DM_STALE,
-			    "an object of the repository is gone:"
-			    " run the command again");
+			return dm_fail(err, DM_REDO,
+			    "an object of the repository is gone");
 	}
 	return 0;
 }
@@ -640,9 +639,8 @@ packer_data(struct packer *p, enum packer_kind which,
 	if (packer_find(p, &o->id, OBJECT_DATA, at, &found, err) < 0 || found)
 		return found ? 0 : -1;
 	if (o->stored_size == 0)
-		return dm_fail(err, DM_STALE,
-		    "an object of the repository is gone: run the command"
-		    " again");
+		return dm_fail(err, DM_REDO,
+		    "an object of the repository is gone");
 	if (is_full(&p->pack[which], which, o->plain_size) &&
 	    finish_data(p, which, err) < 0)
 		return -1;
@@ -665,8 +663,7 @@ check_there(struct packer *p, const struct digest *id, struct dm_err *err)
 		(int)sizeof(path) &&
 	    access(path, F_OK) == 0)
 		return 0;
-	return dm_fail(err, DM_STALE,
-	    "pack %.12s was removed meanwhile: run the command again", hex);
+	return dm_fail(err, DM_REDO, "pack %.12s was removed meanwhile", hex);
 }
 
 /* A pack that the new version needs, and that was there before it. */
@@ -681,8 +678,7 @@ settle_pack(struct packer *p, const struct marks *m, const struct digest *id,
 	if (packer_wrote(p, id) || marks_find(m, MARK_PACK, id) == NULL)
 		return 0;
 	digest_hex(id, hex);
-	return dm_fail(err, DM_STALE,
-	    "gc is going to remove pack %.12s: run the command again", hex);
+	return dm_fail(err, DM_REDO, "gc is going to remove pack %.12s", hex);
 }
 
 /* The packs of the index that a where names. */

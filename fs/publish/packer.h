@@ -90,7 +90,7 @@ int packer_structure(struct packer *p, const struct packer_struct *s,
 int packer_finish(struct packer *p, struct dm_err *err) DM_MUST_CHECK;
 
 /* Under the publishers' lock, before a ref moves: is every pack that was
- * spoken of or written still there, and none of the former marked?  (DM_STALE.)
+ * spoken of or written still there, and none of the former marked?  (DM_REDO.)
  * Marks on the latter are taken out of m; *changed says whether there were
  * some. */
 int packer_settle(struct packer *p, struct marks *m, bool *changed,

@@ -43,6 +43,7 @@
 
 enum {
 	IGNORE_MAX = 1 << 20,          /* bytes of a .datamountignore */
+	TRIES = 3,                     /* of one command, when gc was faster */
 	TOO_OLD_MS = 12 * 3600 * 1000, /* half of what gc waits by default */
 };
 
@@ -529,8 +530,7 @@ fill_commit(struct publisher *p, struct commit *c, struct dm_err *err)
 	if (packer_find(p->packer, &root.id, OBJECT_TREE, &at, &found, err) < 0)
 		return -1;
 	if (!found)
-		return dm_fail(err, DM_STALE,
-		    "the new tree is gone: run the command again");
+		return dm_fail(err, DM_REDO, "the new tree is gone");
 	if (packer_pack(p->packer, &at, &pack, err) < 0)
 		return -1;
 	c->tree = root.id;
@@ -595,16 +595,15 @@ settle(struct publisher *p, struct dm_err *err)
 	int rc;
 
 	if (dm_now_ms() >= p->deadline_ms)
-		return dm_fail(err, DM_STALE,
+		return dm_fail(err, DM_REDO,
 		    "this took more than %d hours, and gc may have removed"
-		    " what it found at first: run the command again",
+		    " what it found at first",
 		    TOO_OLD_MS / 3600000);
 	if (read_marks(p, &now, &gc, err) < 0)
 		return -1;
 	if (gc && !p->gc) {
 		marks_release(&now);
-		return dm_fail(err, DM_STALE,
-		    "gc began to work in %s meanwhile: run the command again",
+		return dm_fail(err, DM_REDO, "gc began to work in %s meanwhile",
 		    p->opt->repo);
 	}
 	rc = packer_settle(p->packer, &now, &changed, err);
@@ -657,14 +656,33 @@ publish(struct publisher *p, struct publish_result *out, struct dm_err *err)
 	return 0;
 }
 
+/* May it begin again, and find more of its work done?  A stream is gone. */
+static bool
+may_begin_again(const struct publish_options *opt, int tries,
+    struct dm_err *err)
+{
+	size_t n = strlen(err->text);
+
+	if (err->code != DM_REDO)
+		return false;
+	if (opt->stream || tries == TRIES) {
+		(void)snprintf(err->text + n, sizeof(err->text) - n,
+		    ": run the command again");
+		return false;
+	}
+	(void)snprintf(err->text + n, sizeof(err->text) - n,
+	    ": beginning again");
+	opt->warn(opt->arg, err->text);
+	*err = (struct dm_err){ 0 };
+	return true;
+}
+
 int
 publish_commit(const struct publish_options *opt, struct publish_result *out,
     struct dm_err *err)
 {
-	struct publisher p = { .opt = opt, .dir = -1 };
-	int rc;
+	int rc, tries = 0;
 
-	memset(out, 0, sizeof(*out));
 	if (!ref_name_valid(opt->branch, strlen(opt->branch)))
 		return dm_fail(err, DM_INVALID,
 		    "'%.100s' cannot name a branch: use letters, digits, . _ -"
@@ -672,7 +690,12 @@ publish_commit(const struct publish_options *opt, struct publish_result *out,
 		    opt->branch);
 	if (check_text(opt, err) < 0)
 		return -1;
-	rc = publish(&p, out, err);
-	release(&p);
+	do {
+		struct publisher p = { .opt = opt, .dir = -1 };
+
+		memset(out, 0, sizeof(*out));
+		rc = publish(&p, out, err);
+		release(&p);
+	} while (rc < 0 && may_begin_again(opt, ++tries, err));
 	return rc;
 }

@@ -18,6 +18,7 @@ struct dm_err;
  * were, or as they were to be.
  *
  * DM_STALE: somebody else was faster, or a file changed: run it again.
+ * DM_REDO: gc was faster, more than once, or the stream is read: the same.
  * DM_INVALID: refused, the text says why and what to do.
  */
 

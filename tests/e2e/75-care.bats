@@ -162,33 +162,63 @@ right () {
 	datamount verify -q repo@main
 }
 
-@test "a publisher whose packs gc takes meanwhile is told, and can retry" {
-	need python3
-	forgotten
-	# It waits for the lock, with all packs written, while gc works.
+# late COMMAND...: it waits for the publishers' lock, with all packs written,
+# while gc marks all that is there.
+late () {
 	python3 -c '
 import fcntl, os, struct, subprocess, sys, time
 fd = os.open("repo/lock", os.O_RDWR | os.O_CREAT)
 whole = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
 fcntl.fcntl(fd, 37, whole)   # F_OFD_SETLK
-p = subprocess.Popen(["datamount", "commit", "-q", "first", "repo@main",
-                      "-m", "late"], stderr=subprocess.PIPE, text=True,
-                     stdout=subprocess.DEVNULL)
+p = subprocess.Popen(sys.argv[1:])
+def waits():
+    fds = f"/proc/{p.pid}/fd"
+    for n in os.listdir(fds):
+        try:
+            if os.readlink(f"{fds}/{n}").endswith("/repo/lock"):
+                return True
+        except FileNotFoundError:
+            pass
 # It opens the lock file last.
-while not any(os.readlink(f"/proc/{p.pid}/fd/{n}").endswith("/repo/lock")
-              for n in os.listdir(f"/proc/{p.pid}/fd")):
+while p.poll() is None and not waits():
     time.sleep(0.01)
 os.makedirs("repo/gc", exist_ok=True)
 lines = sorted(f for _, _, fs in os.walk("repo/packs") for f in fs)
 open("repo/gc/marked", "w").write(
     "".join(f"pack {f} 1\n" for f in lines))
 os.close(fd)
-err = p.communicate()[1]
-sys.stderr.write(err)
-sys.exit(0 if p.returncode == 1 and "run the command again" in err else 1)'
-	fails 1 'no branch|has no' datamount branch repo -d main
+sys.exit(p.wait())' "$@"
+}
+
+@test "a publisher whose packs gc takes meanwhile begins again" {
+	need python3
+	forgotten
+	run --separate-stderr late datamount commit -q first repo@main -m late
+	[ "$status" -eq 0 ]
+	[[ $stderr == 'datamount: warning: gc began to work in repo meanwhile: '* ]]
+	[[ $stderr == *': beginning again' ]]
+	grep -q "^commit $output" repo/refs/heads/main
+	datamount verify -q repo@main
+	# and where gc had been at work before it
+	datamount branch repo -d main
 	datamount gc -q repo
-	datamount commit -q first repo@main -m late >/dev/null
+	run --separate-stderr late datamount commit -q data repo@more -m late
+	[ "$status" -eq 0 ]
+	[[ $stderr == *'going to remove pack '*': beginning again' ]]
+	datamount gc -q repo --grace 0
+	right repo@more data
+	datamount verify -q repo@more
+}
+
+@test "a publisher of a stream whose packs gc takes meanwhile is told" {
+	need python3
+	forgotten
+	tar -C first -cf first.tar .
+	fails 1 'gc began to work in repo meanwhile: run the command again' \
+		late datamount commit -q - repo@main -m late <first.tar
+	[ ! -e repo/refs/heads/main ]
+	datamount gc -q repo
+	datamount commit -q - repo@main -m late <first.tar >/dev/null
 	datamount verify -q repo@main
 }
 
@@ -204,11 +234,11 @@ sys.exit(0 if p.returncode == 1 and "run the command again" in err else 1)'
 	touch -d '5 days ago' repo/mine/x.tmp
 	# aged HOURS OPTION...: as if all had been marked and left behind then
 	aged () {
-		local then
-		then=$(date -d "$1 hours ago" +%s)
+		local ago
+		ago=$(date -d "$1 hours ago" +%s)
 		shift
-		sed -i "s/ [0-9]*\$/ $then/" repo/gc/marked
-		find repo -name .0123.tmp -exec touch -d "@$then" {} +
+		sed -i "s/ [0-9]*\$/ $ago/" repo/gc/marked
+		find repo -name .0123.tmp -exec touch -d "@$ago" {} +
 		datamount gc "$@" repo
 	}
 	aged 23 -q

@@ -1,6 +1,27 @@
 /* fs/publish/publish: a directory becomes a version of a repository. */
 #include "fs/publish/publish.h"
+
+#include "cache/base/clock.h"
+#include "cache/base/err.h"
 #include "tests/unit/scratch.h"
+
+enum { HOUR_MS = 3600 * 1000 };
+
+/* The linker knows these.  Calls from publish.c come here first: what one that
+ * takes hours would see. */
+uint64_t __real_dm_now_ms(void);
+uint64_t __wrap_dm_now_ms(void);
+
+static uint64_t hours_later;
+static unsigned slow_tries; /* that take so long */
+static unsigned warnings;
+static char warned[DM_ERR_TEXT];
+
+uint64_t
+__wrap_dm_now_ms(void)
+{
+	return __real_dm_now_ms() + hours_later * HOUR_MS;
+}
 
 static void
 no_progress(void *arg, uint64_t files, uint64_t bytes)
@@ -14,7 +35,9 @@ static void
 warn(void *arg, const char *text)
 {
 	(void)arg;
-	(void)text;
+	(void)snprintf(warned, sizeof(warned), "%s", text);
+	if (++warnings == slow_tries)
+		hours_later = 0;
 }
 
 static int
@@ -22,6 +45,9 @@ setup(void **state)
 {
 	char cache[96];
 
+	hours_later = 0;
+	slow_tries = 0;
+	warnings = 0;
 	if (scratch_setup(state) < 0)
 		return -1;
 	(void)snprintf(cache, sizeof(cache), "%s/cache", scratch);
@@ -162,6 +188,56 @@ test_a_tag_that_is_there_moves_by_force_alone(void **state)
 	    publish_ref("r", true, "v2", "none", false, &id, &err));
 }
 
+static void
+test_a_publisher_that_takes_less_than_half_the_grace_is_done(void **state)
+{
+	struct publish_result r;
+
+	(void)state;
+	init();
+	put_file("d/a", "a");
+	hours_later = 11;
+	OK(commit(&r, &err));
+	assert_int_equal(warnings, 0);
+}
+
+static void
+test_a_publisher_that_is_older_than_that_begins_again(void **state)
+{
+	struct publish_result r;
+
+	(void)state;
+	init();
+	put_file("d/a", "a");
+	hours_later = 13;
+	slow_tries = 1;
+	OK(commit(&r, &err));
+	assert_int_equal(warnings, 1);
+	assert_non_null(strstr(warned, "more than 12 hours"));
+	assert_non_null(strstr(warned, "beginning again"));
+	assert_int_equal(r.files, 1);
+	assert_int_equal(r.stored, 0); /* the first try has stored it */
+}
+
+static void
+test_a_publisher_that_is_always_too_slow_is_told(void **state)
+{
+	struct publish_result r;
+	struct digest id;
+
+	(void)state;
+	init();
+	put_file("d/a", "a");
+	hours_later = 13;
+	FAILS(DM_REDO,
+	    "more than 12 hours, and gc may have removed what it"
+	    " found at first: run the command again",
+	    commit(&r, &err));
+	assert_int_equal(warnings, 2);
+	FAILS(DM_NOTFOUND, "no branch",
+	    publish_ref("r", true, "v1", "main", false, &id, &err));
+}
+
 #define PUBLISH_TEST(f) \
 	cmocka_unit_test_setup_teardown(f, setup, scratch_teardown)
 
@@ -174,6 +250,11 @@ main(void)
 		PUBLISH_TEST(test_equal_files_are_stored_once_in_one_commit),
 		PUBLISH_TEST(test_a_target_ends_at_its_first_at_sign),
 		PUBLISH_TEST(test_a_tag_that_is_there_moves_by_force_alone),
+		PUBLISH_TEST(
+		    test_a_publisher_that_takes_less_than_half_the_grace_is_done),
+		PUBLISH_TEST(
+		    test_a_publisher_that_is_older_than_that_begins_again),
+		PUBLISH_TEST(test_a_publisher_that_is_always_too_slow_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
