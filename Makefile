@@ -153,7 +153,7 @@ check-tsan: ## all tests under ThreadSanitizer
 
 # Tests that fail do not keep the numbers from us.  Counts left by an earlier
 # build do not fit.  Other users' processes count, too, in files open to them.
-coverage: ## which lines and branches the tests run, by folder
+coverage: ## lines and branches that the tests run, by folder; fails if few
 	@scripts/install-deps coverage
 	@$(MAKE) VARIANT=coverage CFLAGS=-g coverage-run
 	@$(MAKE) VARIANT=coverage coverage-report
