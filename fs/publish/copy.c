@@ -17,6 +17,7 @@
 #include "fs/format/commit.h"
 #include "fs/publish/fetcher.h"
 #include "fs/publish/folder.h"
+#include "fs/publish/gone_refs.h"
 #include "fs/publish/hints.h"
 #include "fs/publish/id_map.h"
 #include "fs/publish/marks.h"
@@ -316,7 +317,11 @@ put_ref(struct copy *c, const struct ref_line *ref, bool check_only,
 		return -1;
 	if (check_only)
 		return 0;
-	if (found && !same && new.sequence <= old.sequence)
+	if (!found &&
+	    gone_refs_last(c->folder->fd, ref->tag, ref->name, &old.sequence,
+		err) < 0)
+		return -1;
+	if (!same && new.sequence <= old.sequence)
 		new.sequence = old.sequence + 1;
 	c->result->refs++;
 	c->opt->moved(c->opt->arg, ref);

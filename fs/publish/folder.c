@@ -23,6 +23,7 @@
 #include "cache/base/err.h"
 #include "cache/base/hex.h"
 #include "cache/base/io.h"
+#include "fs/publish/gone_refs.h"
 
 enum {
 	LOCK_WAIT_MS = 30000,
@@ -372,9 +373,11 @@ folder_ref_move(struct folder *f, bool tag, const char *name,
 	struct ref ref = { 0 };
 	bool found = false;
 
-	if (folder_ref_read(f, tag, name, &ref, &found, err) < 0)
+	if (folder_ref_read(f, tag, name, &ref, &found, err) < 0 ||
+	    (!found &&
+		gone_refs_last(f->fd, tag, name, &ref.sequence, err) < 0))
 		return -1;
-	ref.sequence = found ? ref.sequence + 1 : 1;
+	ref.sequence++;
 	ref.commit = *commit;
 	ref.time = (uint64_t)time(NULL);
 	return folder_ref_put(f, tag, name, &ref, err);
@@ -386,8 +389,13 @@ folder_ref_remove(struct folder *f, bool tag, const char *name,
 {
 	DM_AUTO(dm_closep) int fd = -1;
 	char path[REF_PATH];
+	struct ref ref = { 0 };
+	bool found = false;
 
 	ref_path(path, tag, name);
+	if (folder_ref_read(f, tag, name, &ref, &found, err) < 0 ||
+	    (found && gone_refs_note(f->fd, tag, name, &ref, err) < 0))
+		return -1;
 	if (unlinkat(f->fd, path, 0) < 0)
 		return dm_fail_errno(err, "remove %s/%s", f->path, path);
 	*strrchr(path, '/') = '\0';

@@ -48,7 +48,8 @@ void folder_unlock(struct folder *f);
 int folder_ref_read(struct folder *f, bool tag, const char *name,
     struct ref *out, bool *found, struct dm_err *err) DM_MUST_CHECK;
 
-/* Point a ref at a commit: its sequence number grows by one. */
+/* Point a ref at a commit: its sequence number grows by one, also where it was
+ * deleted meanwhile. */
 int folder_ref_move(struct folder *f, bool tag, const char *name,
     const struct digest *commit, struct dm_err *err) DM_MUST_CHECK;
 /* Make a ref just that, number and time too. */

@@ -124,6 +124,42 @@ with_old_copy () {
 	datamount ls "$REPO" >/dev/null
 }
 
+@test "a ref that is deleted and made anew goes on counting" {
+	with_old_copy
+	datamount tag "$REPO" v1 >/dev/null
+	datamount ls "$REPO@v1" >/dev/null
+	datamount ls "$REPO" >/dev/null
+	for n in 5 7; do
+		datamount branch "$REPO" other --force >/dev/null
+		datamount branch "$REPO" -d main
+		datamount tag "$REPO" -d v1
+		echo "made anew $n" >src/a.csv
+		ID=$(datamount commit -q src "$REPO" -m "$n")
+		datamount tag "$REPO" v1 >/dev/null
+		echo "more $n" >src/a.csv
+		datamount commit -q src "$REPO" -m "$n"
+		grep -q "^sequence $n\$" "$REPO/refs/heads/main"
+		datamount ls "$REPO" >/dev/null
+		datamount ls "$REPO@v1" >/dev/null
+	done
+	grep -q "^sequence 3\$" "$REPO/refs/tags/v1"
+	# a copy whose main went further, and is gone, takes no lower number
+	datamount clone -q "$REPO" copy
+	for n in 8 9; do
+		echo "$n" >src/a.csv
+		datamount commit -q src copy -m "$n" >/dev/null
+	done
+	datamount branch copy -d main
+	datamount push -q "$REPO" copy
+	grep -q '^sequence 10$' copy/refs/heads/main
+	# nobody knows any more what was: the reader is told
+	datamount branch "$REPO" -d main
+	echo rubbish >"$REPO/refs/gone"
+	datamount commit -q src "$REPO" -m again
+	fails 1 'older main than this machine has seen: sequence 1 after 7' \
+		datamount ls "$REPO"
+}
+
 @test "another repository at the same place is another story" {
 	with_old_copy
 	datamount ls "$REPO" >/dev/null
