@@ -1,0 +1,193 @@
+/*
+ * Transfers, from the queue to their last byte.
+ *
+ * Callbacks of a transfer run on a thread of net, which must not wait: bytes
+ * are copied to where they belong, and a piece that is complete goes to the
+ * pool.
+ */
+#include "cache/courier.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/base/clock.h"
+#include "cache/base/digest.h"
+#include "cache/base/err.h"
+#include "cache/fetch.h"
+#include "cache/fetch_state.h"
+#include "cache/held.h"
+#include "cache/landing.h"
+#include "cache/moved_table.h"
+#include "cache/net/origin.h"
+#include "cache/pool.h"
+#include "cache/store/blob.h"
+
+enum { AHEAD_MS = 60000 }; /* deadline of what nobody waits for */
+
+/* ---- callbacks of a transfer, on a thread of net ---- */
+
+static uint8_t *
+room_of(struct flight *fl)
+{
+	if (fl->piece == FETCH_DIR) {
+		if (fl->dir == NULL)
+			fl->dir = malloc(fl->size);
+		return fl->dir;
+	}
+	if (fl->stored == NULL)
+		fl->stored = held_bytes_new(fl->size);
+	return fl->stored == NULL ? NULL : fl->stored->data;
+}
+
+static int
+on_data(void *arg, const void *data, size_t size)
+{
+	struct transfer *t = arg;
+	struct fetch *f = t->fetch;
+	const uint8_t *from = data;
+	struct dm_err err;
+
+	if (atomic_load(&f->stopping))
+		return -1;
+	atomic_fetch_add(&f->fetched, size);
+	if (t->moving) {
+		t->no_memory =
+		    dm_buf_append(&t->flight[0]->moved, data, size, &err) < 0;
+		t->flight[0]->from |= t->from;
+		return t->no_memory ? -1 : 0;
+	}
+	while (size > 0 && t->cur < t->n) {
+		struct flight *fl = t->flight[t->cur];
+
+		if (t->pos >= fl->off)
+			fl->from |= t->from;
+		bool gap = t->pos < fl->off;
+		uint64_t left = gap ? fl->off - t->pos : fl->size - fl->got;
+		size_t some = size < left ? size : (size_t)left;
+		uint8_t *to = gap ? NULL : room_of(fl);
+
+		if (gap) {
+			atomic_fetch_add(&f->wasted, some);
+		} else if (to == NULL) {
+			t->no_memory = true;
+			return -1;
+		} else {
+			memcpy(to + fl->got, from, some);
+			fl->got += (uint32_t)some;
+		}
+		t->pos += some;
+		from += some;
+		size -= some;
+		if (!gap && fl->got == fl->size) {
+			t->cur++;
+			if (!pool_add(f->pool, &fl->job)) {
+				flight_free(fl);
+				return -1;
+			}
+		}
+	}
+	return 0;
+}
+
+static void
+on_done(void *arg, const struct dm_err *failure)
+{
+	struct transfer *t = arg;
+	struct fetch *f = t->fetch;
+	struct dm_err err;
+	bool last;
+
+	if (t->no_memory)
+		(void)dm_fail(&err, DM_NOMEM, "a piece that was fetched");
+	else if (failure != NULL)
+		err = *failure;
+	else if (t->moving)
+		landing_moved(t);
+	else
+		(void)dm_fail(&err, DM_CORRUPT, "fewer bytes than asked");
+	for (; t->cur < t->n; t->cur++)
+		landing_lost(t->flight[t->cur], &err);
+	free(t);
+	courier_pump(f);
+	dm_lock(&f->mu);
+	f->running--;
+	last = f->joined && f->running == 0;
+	dm_unlock(&f->mu);
+	if (last)
+		fetch_free(f);
+}
+
+/* ---- starting, as there is memory ---- */
+
+static struct transfer *
+next_locked(struct fetch *f)
+{
+	struct transfer_queue *q =
+	    f->demand.head != NULL ? &f->demand : &f->ahead;
+	uint64_t bound = q == &f->demand ? f->budget : f->budget / 2;
+	struct transfer *t = q->head;
+
+	if (t == NULL || (f->used > 0 && f->used + t->cost > bound))
+		return NULL;
+	transfer_unlink(q, t);
+	if (t->deadline_ms == 0)
+		t->deadline_ms = dm_deadline_ms(AHEAD_MS);
+	for (uint32_t i = 0; i < t->n; i++)
+		t->flight[i]->deadline_ms = t->deadline_ms;
+	f->used += t->cost;
+	f->running++;
+	return t;
+}
+
+static void
+start(struct transfer *t)
+{
+	struct flight *first = t->flight[0];
+	char hex[DIGEST_HEX + 1], path[DIGEST_HEX + 16];
+	struct origin_get get = {
+		.path = path,
+		.off = t->off,
+		.size = t->size,
+		.fresh = first->attempt,
+		.immutable = true,
+		.avoid = first->avoid,
+		.from = &t->from,
+		.deadline_ms = t->deadline_ms,
+		.data = on_data,
+		.done = on_done,
+		.arg = t,
+	};
+
+	digest_hex(blob_key(first->blob), hex);
+	(void)snprintf(path, sizeof(path), "%s/%.2s/%s",
+	    t->moving ? "moved" : "packs", hex, hex);
+	if (t->moving) {
+		get.off = 0;
+		get.size = ORIGIN_WHOLE;
+		get.limit = MOVED_MAX;
+		get.fresh = ORIGIN_REVALIDATE;
+	}
+	origin_start(first->origin, &get);
+}
+
+/* Start what there is memory for.  One thread at a time: an origin that fails
+ * at once calls back from within origin_start, and would nest without end. */
+void
+courier_pump(struct fetch *f)
+{
+	struct transfer *t;
+
+	dm_lock(&f->mu);
+	if (!f->pumping) {
+		f->pumping = true;
+		while (!f->stopping && (t = next_locked(f)) != NULL) {
+			dm_unlock(&f->mu);
+			start(t);
+			dm_lock(&f->mu);
+		}
+		f->pumping = false;
+	}
+	dm_unlock(&f->mu);
+}

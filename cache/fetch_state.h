@@ -1,0 +1,77 @@
+/* cache/fetch_state.h - what the parts of the fetch engine share. */
+#ifndef DM_CACHE_FETCH_STATE_H
+#define DM_CACHE_FETCH_STATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/base/attr.h"
+#include "cache/base/lock.h"
+#include "cache/flight.h"
+#include "cache/stream.h"
+#include "cache/transfer.h"
+#include "cache/turn.h"
+
+struct moved_table;
+struct pool;
+
+/*
+ * A flight is one piece (or a directory) on its way; a transfer is one ranged
+ * GET that carries flights in the order of their bytes.
+ *
+ *   state      owner of the flight        ends when
+ *   QUEUED     its transfer, in a queue   there is memory: origin_start
+ *   RUNNING    its transfer               its bytes are complete: to the pool
+ *   CHECKING   a job of the pool          the digest is right: DONE
+ *                                         it is not: QUEUED alone, for the
+ *                                         next mirror, or past caches
+ *   DONE       nobody: written to disk, out of the table, waits woken, freed
+ *   FAILED     nobody: out of the table, waits woken with the error, freed;
+ *              the next reader starts anew
+ *   WATCHING   the list of watched     another process fetches it, and has it
+ *              flights                   or is too slow: waits woken to look
+ *                                        again, freed (turn.h)
+ *
+ * In all states but DONE and FAILED the flight is in the table, and waits may
+ * join and leave it.  A finished piece is on disk, and its blob counts it
+ * (blob_finish), before it leaves the table: who looked at the disk too early
+ * finds either the flight or another count, and never starts a second fetch.
+ *
+ * Transfers that were started hold a reference: they may outlive fetch_close,
+ * because only their origin can end them.
+ *
+ *   fetch.c    which pieces a miss brings along: flights and transfers QUEUED
+ *   courier.c  transfers, from the queue to the last byte: RUNNING
+ *   landing.c  what becomes of bytes, or of a failure: CHECKING, DONE, FAILED
+ *   sweeper.c  deadlines, and other processes: WATCHING
+ */
+struct fetch {
+	/* immutable after open */
+	struct moved_table *moved;
+	struct pool *pool;
+	uint64_t budget;
+	pthread_t sweeper;
+
+	/* atomic */
+	_Atomic uint64_t fetched, wasted, bad;
+	_Atomic bool stopping; /* written under mu */
+
+	struct dm_mutex mu;    /* guards all below */
+	pthread_cond_t sooner; /* sweep_at has moved, or stopping */
+	bool joined, pumping;
+	struct flights flights;
+	struct transfer_queue demand, ahead;
+	uint64_t used;    /* memory of started transfers */
+	uint64_t running; /* transfers that an origin has */
+	uint64_t sweep_at;
+	struct streams streams;
+	bool walked; /* a piece of a tree was missing before */
+	struct turns turns;
+	struct flight *watched;
+};
+
+/* The last reference is gone: of fetch_close, and of started transfers. */
+void fetch_free(struct fetch *f);
+
+#endif
