@@ -11,7 +11,10 @@
  * the others, and what they lose the next count finds.  Each process takes a
  * little more than it needs at once, so most writes cost nothing here.
  *
- * The byte LOCK_EVICT of the file is the lock of who evicts.
+ * The byte LOCK_EVICT of the file is the lock of who evicts.  Whoever holds it
+ * and does not get on for STALE_MS, because he was stopped, is passed over by
+ * who gets the byte behind it, and after as long again by all: evicting twice
+ * costs fetches, storing nothing does so too, and for longer.
  */
 #include "cache/store/quota.h"
 
@@ -46,6 +49,7 @@ enum {
 	SETTLE_S = 3,
 	SAY_MS = 60000,
 	COUNT_S = 60, /* between two counts, by whichever process */
+	STALE_MS = 5000,
 	LIMIT_MS = 1000,
 	LIMIT_TEXT = 32,
 };
@@ -62,9 +66,11 @@ struct quota {
 	_Atomic uint64_t limit; /* in force; 0: by what is free */
 	_Atomic uint64_t limit_at;
 	_Atomic bool evicting;
+	_Atomic uint64_t refused_for_now;
 
-	/* of who evicts */
+	/* of who evicts, or wants to */
 	uint64_t evicted, evicted_bytes, say_at;
+	uint64_t waits_for, waits_since; /* see passed_over() */
 
 	struct dm_mutex mu; /* guards all below */
 	uint64_t credit;    /* taken, not yet used */
@@ -371,7 +377,7 @@ static bool
 evict_down(struct quota *q, int root, struct census *c, uint64_t target)
 {
 	size_t removed = 0, n = c->n;
-	uint64_t before = c->bytes;
+	uint64_t before = c->bytes, until = dm_deadline_ms(STALE_MS);
 
 	census_sort_by_use(c);
 	for (size_t i = 0; i < n && c->bytes > target; i++) {
@@ -379,6 +385,9 @@ evict_down(struct quota *q, int root, struct census *c, uint64_t target)
 
 		if (b->pinned)
 			continue;
+		/* Others may have counted since, and evicted. */
+		if (dm_now_ms() > until)
+			break;
 		remove_blob(root, &b->key);
 		c->bytes -= b->bytes;
 		removed++;
@@ -444,6 +453,40 @@ count_and_evict(struct quota *q, int root, uint64_t need)
 	return room;
 }
 
+/* Who holds the lock gets on if the file says that somebody has counted or
+ * evicted; how many times STALE_MS was nothing heard of him? */
+static uint64_t
+passed_over(struct quota *q, int fd)
+{
+	uint64_t now = dm_now_ms(), state = 0;
+	struct usage u;
+
+	if (usage_read(fd, &u))
+		state = u.counted_s * 31 + u.evicted_s;
+	if (q->waits_since == 0 || q->waits_for != state) {
+		q->waits_for = state;
+		q->waits_since = now;
+	}
+	return (now - q->waits_since) / STALE_MS;
+}
+
+/* May this process evict now?  Closing fd unlocks. */
+static bool
+lock_eviction(struct quota *q, int fd)
+{
+	bool may = try_lock(fd, LOCK_EVICT, 1);
+	uint64_t stale;
+
+	if (!may) {
+		stale = passed_over(q, fd);
+		may =
+		    stale > 1 || (stale > 0 && try_lock(fd, LOCK_EVICT + 1, 1));
+	}
+	if (may)
+		q->waits_since = 0;
+	return may;
+}
+
 /* One at a time, in this process and of all. */
 static bool
 evict(struct quota *q, int root, uint64_t need)
@@ -451,11 +494,15 @@ evict(struct quota *q, int root, uint64_t need)
 	DM_AUTO(dm_closep) int fd = -1;
 	bool room = false;
 
-	if (atomic_exchange(&q->evicting, true))
+	if (atomic_exchange(&q->evicting, true)) {
+		atomic_fetch_add(&q->refused_for_now, need > 0);
 		return false;
+	}
 	fd = usage_open(root);
-	if (fd >= 0 && try_lock(fd, LOCK_EVICT, 1))
+	if (fd >= 0 && lock_eviction(q, fd))
 		room = count_and_evict(q, root, need);
+	else
+		atomic_fetch_add(&q->refused_for_now, need > 0);
 	atomic_store(&q->evicting, false);
 	return room;
 }
@@ -534,6 +581,18 @@ quota_used(struct quota *q, int root, uint64_t taken, uint64_t used)
 	dm_unlock(&q->mu);
 	if (much)
 		settle(q, root, keep / 2);
+}
+
+uint64_t
+quota_refused_for_now(const struct quota *q)
+{
+	return atomic_load(&q->refused_for_now);
+}
+
+uint64_t
+quota_limit(const struct quota *q)
+{
+	return atomic_load(&q->limit);
 }
 
 bool

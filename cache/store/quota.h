@@ -41,6 +41,12 @@ void quota_set_uses(struct quota *q, quota_uses_fn uses, void *arg);
 bool quota_take(struct quota *q, int root, uint64_t bytes);
 void quota_used(struct quota *q, int root, uint64_t taken, uint64_t used);
 
+/* How often quota_take() said no because somebody else was evicting. */
+uint64_t quota_refused_for_now(const struct quota *q);
+
+/* The limit in force, in bytes; 0: by what is free. */
+uint64_t quota_limit(const struct quota *q);
+
 /* May a blob that takes so many bytes grow?  A quarter of the limit is most. */
 bool quota_blob_may_grow(struct quota *q, uint64_t bytes);
 

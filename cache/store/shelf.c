@@ -46,6 +46,7 @@ struct shelf {
 	_Atomic bool broken;
 	_Atomic uint64_t probe_at;
 	_Atomic uint64_t bad;
+	_Atomic uint64_t refused;
 	_Atomic int64_t held_files, held_memory;
 
 	struct dm_mutex mu; /* guards all below */
@@ -504,10 +505,20 @@ bool
 shelf_take(struct shelf *s, uint64_t bytes, uint64_t has)
 {
 	int root = atomic_load(&s->root);
-
-	return s->quota == NULL || root < 0 ||
+	bool taken = s->quota == NULL || root < 0 ||
 	    (quota_blob_may_grow(s->quota, has + bytes) &&
 		quota_take(s->quota, root, bytes));
+
+	if (!taken)
+		atomic_fetch_add(&s->refused, 1);
+	return taken;
+}
+
+uint64_t
+shelf_refused(const struct shelf *s, uint64_t *for_now)
+{
+	*for_now = s->quota == NULL ? 0 : quota_refused_for_now(s->quota);
+	return atomic_load(&s->refused);
 }
 
 void

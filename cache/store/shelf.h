@@ -68,6 +68,10 @@ int shelf_root(const struct shelf *s); /* a descriptor, or -1 */
 bool shelf_take(struct shelf *s, uint64_t bytes, uint64_t has);
 void shelf_used(struct shelf *s, uint64_t taken, uint64_t used);
 
+/* How often shelf_take() said no; of these, because there would be room later.
+ */
+uint64_t shelf_refused(const struct shelf *s, uint64_t *for_now);
+
 /* A piece or file on disk was found damaged; how many were. */
 void shelf_count_bad(struct shelf *s);
 uint64_t shelf_bad(const struct shelf *s);
