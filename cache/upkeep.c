@@ -23,6 +23,7 @@
 #include "cache/cache.h"
 #include "cache/store/census.h"
 #include "cache/store/directory.h"
+#include "cache/store/index.h"
 #include "cache/store/quota.h"
 #include "cache/store/shelf.h"
 
@@ -186,13 +187,18 @@ open_cache_dir(const char *dir, int *root, struct dm_err *err)
 
 /* What is pinned, and what would be evicted first. */
 static int
-count_pinned(int root, struct cache_usage *out, struct dm_err *err)
+count_pinned(const char *dir, int root, struct cache_usage *out,
+    struct dm_err *err)
 {
+	char index[PATH_MAX];
 	struct census c;
 	int rc = census_take(&c, root, err);
 
 	if (rc == 0)
 		rc = census_mark_pinned(&c, root, err);
+	if (rc == 0 &&
+	    snprintf(index, sizeof(index), "%s/" INDEX_FILE, dir) < PATH_MAX)
+		index_read_uses(index, &c);
 	for (size_t i = 0; rc == 0 && i < c.n; i++) {
 		uint64_t used_s = (uint64_t)c.blob[i].used_s;
 
@@ -214,7 +220,7 @@ cache_usage(const char *dir, struct cache_usage *out, struct dm_err *err)
 	if (walk(dir, count_file, out, err) < 0 ||
 	    open_cache_dir(dir, &root, err) < 0)
 		return -1;
-	return root < 0 ? 0 : count_pinned(root, out, err);
+	return root < 0 ? 0 : count_pinned(dir, root, out, err);
 }
 
 /* ---- limit ---- */

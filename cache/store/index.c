@@ -354,7 +354,10 @@ by_key(const void *a, const void *b)
 void
 index_uses(struct index *ix, struct census *c)
 {
+	bool loaded;
+
 	dm_lock(&ix->mu);
+	loaded = ix->n > 0;
 	for (size_t i = 0; ix->n > 0 && i < c->n; i++) {
 		struct use want = { .key = c->blob[i].key };
 		const struct use *is =
@@ -364,4 +367,39 @@ index_uses(struct index *ix, struct census *c)
 			c->blob[i].used_s = is->used_s;
 	}
 	dm_unlock(&ix->mu);
+	/* A process that has just begun has no copy. */
+	if (!loaded)
+		index_read_uses(ix->path, c);
+}
+
+/* A connection of its own, which never waits. */
+void
+index_read_uses(const char *path, struct census *c)
+{
+	sqlite3 *db = NULL;
+	sqlite3_stmt *q = NULL;
+	struct digest key;
+
+	if (sqlite3_open_v2(path, &db,
+		SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW,
+		NULL) != SQLITE_OK ||
+	    sqlite3_exec(db, "PRAGMA trusted_schema = OFF;", NULL, NULL,
+		NULL) != SQLITE_OK ||
+	    sqlite3_prepare_v2(db, query_sql[Q_LOAD], -1, &q, NULL) !=
+		SQLITE_OK) {
+		sqlite3_close(db);
+		return;
+	}
+	while (sqlite3_step(q) == SQLITE_ROW) {
+		struct census_blob *b;
+
+		if (sqlite3_column_bytes(q, 0) != DIGEST_SIZE)
+			continue;
+		memcpy(key.bytes, sqlite3_column_blob(q, 0), DIGEST_SIZE);
+		b = census_find(c, &key);
+		if (b != NULL && sqlite3_column_int64(q, 1) > b->used_s)
+			b->used_s = sqlite3_column_int64(q, 1);
+	}
+	sqlite3_finalize(q);
+	sqlite3_close(db);
 }

@@ -37,7 +37,12 @@ void index_free(struct index *ix); /* NULL is fine */
 bool index_tick(struct index *ix, int root, const struct digest *used,
     size_t n);
 
-/* Raise the last uses in a census to those that the index knows of. */
+/* Raise the last uses in a census, which is sorted by key, to those that the
+ * index knows of. */
 void index_uses(struct index *ix, struct census *c);
+
+/* The same from the file path, for who has no index open; if it cannot be read,
+ * nothing is raised. */
+void index_read_uses(const char *path, struct census *c);
 
 #endif

@@ -49,7 +49,7 @@ print_coldest(const struct cache_usage *u)
 
 	if (when != 0 && gmtime_r(&when, &tm) != NULL &&
 	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) > 0)
-		printf("coldest    last written %s\n", text);
+		printf("coldest    last used %s\n", text);
 }
 
 static int
