@@ -24,6 +24,7 @@
 #include "cache/store/blob.h"
 #include "cache/store/directory.h"
 #include "cache/store/files.h"
+#include "cache/store/quota.h"
 #include "cache/store/shelf.h"
 #include "cache/store/store.h"
 #include "cache/turn.h"
@@ -563,13 +564,21 @@ cache_prefetch(struct cache *c, struct origin *o, const struct cache_place *at,
 	leave(c);
 }
 
+int
+cache_asked(struct cache *c, struct digest **key, size_t *n, struct dm_err *err)
+{
+	return store_keys(c->store, key, n, err);
+}
+
 void
 cache_counts(struct cache *c, struct cache_counts *out)
 {
 	struct shelf *shelf = store_shelf(c->store);
 	struct fetch_counts fetch;
+	uint64_t unkept, unkept_now;
 
 	fetch_counts(c->fetch, &fetch);
+	unkept = shelf_refused(shelf, &unkept_now);
 	*out = (struct cache_counts){
 		.hits = atomic_load(&c->hits),
 		.misses = fetch.waited,
@@ -578,6 +587,9 @@ cache_counts(struct cache *c, struct cache_counts *out)
 		.bad_disk = shelf_bad(shelf),
 		.bad_origin = fetch.bad,
 		.waiting = fetch.waiting,
+		.unkept = unkept,
+		.unkept_now = unkept_now,
+		.limit = quota_limit(shelf_quota(shelf)),
 		.disk_broken = shelf_broken(shelf),
 	};
 }

@@ -127,6 +127,12 @@ uint32_t cache_present(struct cache *c, const struct cache_place *at,
 void cache_prefetch(struct cache *c, struct origin *o,
     const struct cache_place *at, uint32_t n);
 
+/* The keys of all blobs that this cache was asked for since cache_open, here or
+ * not: what a version needs, once all of it was looked at.  The caller frees
+ * them. */
+int cache_asked(struct cache *c, struct digest **key, size_t *n,
+    struct dm_err *err) DM_MUST_CHECK;
+
 /* Counters since cache_open. */
 struct cache_counts {
 	uint64_t hits;       /* pieces served from disk */
@@ -136,6 +142,9 @@ struct cache_counts {
 	uint64_t bad_disk;   /* pieces on disk that failed their digest */
 	uint64_t bad_origin; /* pieces received that failed their digest */
 	uint64_t waiting;    /* reads that wait now */
+	uint64_t unkept;     /* pieces that the limit left no room for */
+	uint64_t unkept_now; /* of these, while room was being made */
+	uint64_t limit;      /* of the whole cache; 0: by what is free */
 	bool disk_broken;    /* reading through: nothing is stored */
 };
 void cache_counts(struct cache *c, struct cache_counts *out);
@@ -156,7 +165,7 @@ struct cache_usage {
 	uint64_t blobs;     /* files */
 	uint64_t bytes;     /* disk space that they take */
 	uint64_t pinned;    /* of these, of blobs that are never evicted */
-	uint64_t coldest_s; /* when what goes first was last written; 0: none */
+	uint64_t coldest_s; /* when what goes first was last used; 0: none */
 	uint64_t disk_free; /* of the file system */
 };
 int cache_usage(const char *dir, struct cache_usage *out,
@@ -172,6 +181,32 @@ int cache_limit(const char *dir, uint64_t *limit,
     struct dm_err *err) DM_MUST_CHECK;
 int cache_set_limit(const char *dir, uint64_t limit,
     struct dm_err *err) DM_MUST_CHECK;
+
+/*
+ * Pins: under a name, keys of blobs that are not evicted, here already or not.
+ * A name is of 1 to CACHE_PIN_NAME letters, digits, '.', '_' and '-', does not
+ * begin with '.', and does not end with ".tmp".
+ */
+enum { CACHE_PIN_NAME = 128, CACHE_PIN_NOTE = 512 };
+struct cache_pin {
+	char name[CACHE_PIN_NAME + 1];
+	char note[CACHE_PIN_NOTE]; /* what it is, for people; or "" */
+	uint64_t blobs;            /* that it names */
+	uint64_t here;             /* of these, in the cache */
+	uint64_t bytes;            /* disk space that these take */
+};
+bool cache_pin_name_valid(const char *name);
+
+/* Write a pin, or replace that of this name. */
+int cache_pin_put(const char *dir, const char *name, const char *note,
+    const struct digest *key, size_t n, struct dm_err *err) DM_MUST_CHECK;
+int cache_pin_remove(const char *dir, const char *name, bool *found,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* Call each for every pin, in the order of their names. */
+int cache_pins(const char *dir,
+    int (*each)(void *arg, const struct cache_pin *pin, struct dm_err *err),
+    void *arg, struct dm_err *err) DM_MUST_CHECK;
 
 /* Hash every present piece; clear the bits of bad ones, remove what cannot
  * be read.  progress may be NULL. */

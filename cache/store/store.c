@@ -307,6 +307,25 @@ choose_locked(struct store *s, struct victim out[BATCH])
 	return n;
 }
 
+int
+store_keys(struct store *s, struct digest **out, size_t *n, struct dm_err *err)
+{
+	struct digest *key;
+	size_t count;
+
+	dm_lock(&s->mu);
+	count = s->n;
+	key = malloc((count + 1) * sizeof(*key));
+	for (size_t i = 0; key != NULL && i < count; i++)
+		key[i] = *blob_key(s->all[i]);
+	dm_unlock(&s->mu);
+	if (key == NULL)
+		return dm_fail(err, DM_NOMEM, "keys of blobs");
+	*out = key;
+	*n = count;
+	return 0;
+}
+
 struct blob *
 store_blob(struct store *s, const struct digest *key)
 {

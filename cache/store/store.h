@@ -3,6 +3,7 @@
 #define DM_STORE_STORE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "cache/base/attr.h"
@@ -29,6 +30,10 @@ int store_open(struct store **out, const char *dir, uint64_t limit,
 void store_close(struct store *s);
 
 struct shelf *store_shelf(struct store *s);
+
+/* The keys of all blobs that were asked for; the caller frees. */
+int store_keys(struct store *s, struct digest **out, size_t *n,
+    struct dm_err *err) DM_MUST_CHECK;
 
 /* The blob of that key; NULL: no memory.  Good until store_close(). */
 struct blob *store_blob(struct store *s, const struct digest *key);

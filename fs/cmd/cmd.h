@@ -89,14 +89,16 @@ struct session {
 };
 
 /* Open all three for REPO (a source_name's repo).  Options that every such
- * command has: CMD_SESSION_OPTIONS (--cache DIR, --timeout SECONDS). */
+ * command has: CMD_SESSION_OPTIONS (--cache DIR, --cache-size BYTES, --timeout
+ * SECONDS). */
 int session_open(struct session *s, const struct cmd_args *a, const char *repo,
     struct dm_err *err) DM_MUST_CHECK;
 void session_close(struct session *s);
 
-/* The same, for what is not given on the command line. */
-int session_open_in(struct session *s, const char *cache_dir,
-    uint64_t timeout_ms, const char *repo, struct dm_err *err) DM_MUST_CHECK;
+/* The same, with the options of a mount. */
+struct mount_spec;
+int session_open_in(struct session *s, const struct mount_spec *spec,
+    uint64_t timeout_ms, struct dm_err *err) DM_MUST_CHECK;
 
 /* Let immutable files come from the mirrors, too, that pin has behind its
  * first repository, or that are configured for repo.  DM_DENIED: a folder
@@ -114,6 +116,8 @@ uint64_t session_brief_ms(uint64_t timeout_ms);
 enum { CMD_TIMEOUT_S = 300 };
 #define CMD_SESSION_OPTIONS                                                 \
 	{ "cache", 0, "DIR", "keep fetched bytes in DIR" },                 \
+	    { "cache-size", 0, "BYTES",                                     \
+		    "for the whole cache (default: by disk)" },             \
 	    { "timeout", 0, "SECONDS",                                      \
 		    "give up on an origin after so long (300; 0: never)" }, \
 	{                                                                   \

@@ -15,13 +15,15 @@
 #include "cache/base/err.h"
 #include "cache/base/io.h"
 #include "cache/base/lock.h"
+#include "cache/cache.h"
 #include "fs/cmd/commands.h"
 #include "fs/cmd/crew.h"
 #include "fs/cmd/look.h"
-#include "fs/cmd/mounting.h"
-#include "fs/cmd/pin.h"
+#include "fs/cmd/prefetch.h"
+#include "fs/cmd/shown.h"
 
 enum {
+	READ_TRIES = 10, /* while others make room in the cache */
 	READ_THREADS = 16,
 	READ_BYTES = 1 << 20,
 	PART_BYTES = 32 << 20, /* of a large file, read by one thread */
@@ -29,6 +31,7 @@ enum {
 
 struct ahead {
 	struct version *version;
+	struct cache *cache;
 	const char *dir;      /* as the user wrote it */
 	const char *real_dir; /* absolute */
 	/* atomic */
@@ -72,7 +75,7 @@ show_progress(struct ahead *x)
 }
 
 static int
-read_part(const struct part *p, struct dm_err *err)
+read_part(const struct part *p, bool again, struct dm_err *err)
 {
 	uint64_t left = p->end - p->off;
 	size_t room = left < READ_BYTES ? (size_t)left : READ_BYTES;
@@ -90,10 +93,30 @@ read_part(const struct part *p, struct dm_err *err)
 		    &n, NULL, err);
 		if (rc < 0)
 			break;
+		if (again)
+			continue;
 		__atomic_add_fetch(&p->ahead->bytes, n, __ATOMIC_RELAXED);
 		show_progress(p->ahead);
 	}
 	free(buf);
+	return rc;
+}
+
+/* What came while somebody was making room in the cache was not kept: it is
+ * read again, and what is here by now is not fetched. */
+static int
+read_and_keep(const struct part *p, struct dm_err *err)
+{
+	struct cache_counts before, after;
+	int rc = 0;
+
+	for (int i = 0; rc == 0 && i < READ_TRIES; i++) {
+		cache_counts(p->ahead->cache, &before);
+		rc = read_part(p, i > 0, err);
+		cache_counts(p->ahead->cache, &after);
+		if (after.unkept_now == before.unkept_now)
+			break;
+	}
 	return rc;
 }
 
@@ -104,7 +127,7 @@ do_part(void *job, struct dm_err *err)
 {
 	struct part *p = job;
 
-	if (read_part(p, err) == 0) {
+	if (read_and_keep(p, err) == 0) {
 		if (p->end == p->node.size)
 			__atomic_add_fetch(&p->ahead->files, 1,
 			    __ATOMIC_RELAXED);
@@ -248,6 +271,16 @@ add_path(struct ahead *x, const char *given, bool only_count,
 }
 
 static int
+add_all(struct ahead *x, struct dm_err *err)
+{
+	struct version_node root;
+
+	version_root(x->version, &root);
+	x->total_bytes = root.size;
+	return add_node(x, &root, "", err);
+}
+
+static int
 add_operands(struct ahead *x, const struct cmd_args *a, struct dm_err *err)
 {
 	static char root[] = ".";
@@ -295,6 +328,7 @@ add_list(struct ahead *x, const struct cmd_args *a, struct dm_err *err)
 
 /* ---- the command ---- */
 
+/* Read what a says, or without it everything. */
 static int
 read_ahead(struct ahead *x, const struct cmd_args *a, struct dm_err *err)
 {
@@ -303,8 +337,11 @@ read_ahead(struct ahead *x, const struct cmd_args *a, struct dm_err *err)
 
 	if (crew_open(&x->crew, READ_THREADS, do_part, free, err) < 0)
 		return -1;
-	rc = cmd_value(a, "list") != NULL ? add_list(x, a, err) :
-					    add_operands(x, a, err);
+	if (a == NULL)
+		rc = add_all(x, err);
+	else
+		rc = cmd_value(a, "list") != NULL ? add_list(x, a, err) :
+						    add_operands(x, a, err);
 	if (crew_close(x->crew, rc < 0, &late) < 0 && rc == 0) {
 		*err = late;
 		rc = -1;
@@ -312,111 +349,97 @@ read_ahead(struct ahead *x, const struct cmd_args *a, struct dm_err *err)
 	return rc;
 }
 
+/* Can it be that not all was kept? */
 static int
-summary(const struct ahead *x, struct cache *cache, uint64_t ms, bool quiet,
+check_kept(const struct ahead *x, const struct cache_counts *counts,
     struct dm_err *err)
+{
+	char limit[CMD_BYTES_TEXT];
+
+	if (counts->disk_broken)
+		return dm_fail(err, DM_NOSPACE,
+		    "%s cannot be written: not all was kept",
+		    cache_dir(x->cache));
+	if ((counts->limit == 0 || x->bytes <= counts->limit) &&
+	    counts->unkept == counts->unkept_now)
+		return 0;
+	if (counts->limit == 0)
+		return dm_fail(err, DM_NOSPACE,
+		    "not all was kept: the disk of %s is full",
+		    cache_dir(x->cache));
+	return dm_fail(err, DM_NOSPACE,
+	    "not all was kept: %s may hold %s, and no pack more than a quarter"
+	    " of it; --cache-size or `datamount cache limit` gives it more",
+	    cache_dir(x->cache), cmd_bytes(limit, counts->limit));
+}
+
+static int
+summary(const struct ahead *x, uint64_t ms, bool quiet, struct dm_err *err)
 {
 	char read[CMD_BYTES_TEXT], fetched[CMD_BYTES_TEXT];
 	struct cache_counts counts;
+	int kept;
 
-	cache_counts(cache, &counts);
+	cache_counts(x->cache, &counts);
+	kept = check_kept(x, &counts, err);
 	if (!quiet)
 		(void)fprintf(stderr,
-		    "%llu files, %s, are in the cache: %s fetched in %.1f s\n",
+		    "%llu files, %s, %s: %s fetched in %.1f s\n",
 		    (unsigned long long)x->files, cmd_bytes(read, x->bytes),
+		    kept == 0 ? "are in the cache" : "were read",
 		    cmd_bytes(fetched, counts.fetched), (double)ms / 1000);
-	if (counts.disk_broken)
-		return dm_fail(err, DM_NOSPACE,
-		    "%s cannot be written: not all was kept", cache_dir(cache));
+	if (kept < 0)
+		return -1;
 	if (x->failed > 0)
 		return dm_fail(err, DM_CORRUPT,
 		    "not all was brought: %llu of the paths and files failed",
 		    (unsigned long long)x->failed);
-	return CMD_DONE;
+	return 0;
 }
 
 static int
-prefetch(struct session *s, const struct source_file *pin,
-    const struct pin_place *place, const struct cmd_args *a, struct dm_err *err)
+prefetch(struct ahead *x, const struct cmd_args *a, bool quiet,
+    struct dm_err *err)
 {
-	struct ahead x = {
-		.dir = a->operands[0],
-		.real_dir = place->dir,
-		.path = DM_BUF(DM_PATH_MAX),
-	};
 	uint64_t begun = dm_now_ms();
-	char hex[DIGEST_HEX + 1];
-	struct look l;
 	int rc;
 
-	digest_hex(&pin->commit, hex);
-	if (look_open(&l, s->repo, hex, true, err) < 0)
-		return -1;
-	/* It takes the version over, also if it fails. */
-	rc = pin->path[0] == '\0' ? 0 :
-				    version_open_subtree(&l.version,
-					dm_steal(&l.version), pin->path, err);
-	if (rc == 0) {
-		x.version = l.version;
-		dm_mutex_init(&x.mu, DM_RANK_REPORT);
-		x.progress = progress_new("prefetch", cmd_flag(a, "quiet"));
-		rc = read_ahead(&x, a, err);
-		progress_free(x.progress);
-		dm_mutex_destroy(&x.mu);
-		dm_buf_release(&x.path);
-	}
-	if (rc == 0)
-		rc = summary(&x, s->cache, dm_now_ms() - begun,
-		    cmd_flag(a, "quiet"), err);
-	look_close(&l);
-	return rc;
+	x->path = (struct dm_buf)DM_BUF(DM_PATH_MAX);
+	dm_mutex_init(&x->mu, DM_RANK_REPORT);
+	x->progress = progress_new("prefetch", quiet);
+	rc = read_ahead(x, a, err);
+	progress_free(x->progress);
+	dm_mutex_destroy(&x->mu);
+	dm_buf_release(&x->path);
+	return rc < 0 ? -1 : summary(x, dm_now_ms() - begun, quiet, err);
 }
 
-/* What DIR shows: its mount's version and cache, or else what its pin says. */
-static int
-open_session(struct session *s, struct source_file *pin,
-    const struct pin_place *place, const struct cmd_args *a, struct dm_err *err)
+int
+prefetch_version(struct version *v, struct cache *c, bool quiet,
+    struct dm_err *err)
 {
-	DM_AUTO(dm_freep) struct mount_spec *spec = calloc(1, sizeof(*spec));
-	bool found = false;
-	int rc;
+	struct ahead x = { .version = v, .cache = c };
 
-	if (spec == NULL)
-		return dm_fail(err, DM_NOMEM, "prefetch");
-	if (mounting_current(place->dir, spec, &found, err) < 0)
+	return prefetch(&x, NULL, quiet, err);
+}
+
+static int
+prefetch_shown(struct shown *s, const struct cmd_args *a, struct dm_err *err)
+{
+	struct ahead x = { .cache = s->session.cache,
+		.dir = a->operands[0],
+		.real_dir = s->dir };
+
+	if (shown_load(s, err) < 0)
 		return -1;
-	if (found) {
-		*pin = spec->pin;
-		rc = cmd_value(a, "cache") == NULL ?
-		    session_open_in(s, spec->cache_dir, spec->timeout_ms,
-			pin->repository[0], err) :
-		    session_open(s, a, pin->repository[0], err);
-	} else {
-		if (pin_read(place->source, pin, &found, err) < 0)
-			return -1;
-		if (!found)
-			return dm_fail(err, DM_NOTFOUND,
-			    "%s is no mount, and there is no %s",
-			    a->operands[0], place->source);
-		if (pin_absolute(place->source, pin, err) < 0 ||
-		    (pin->repository[0][0] == '/' &&
-			pin_check_owner(pin->repository[0], err) < 0))
-			return -1;
-		rc = session_open(s, a, pin->repository[0], err);
-	}
-	if (rc == 0 && session_mirrors(s, pin, err) < 0) {
-		session_close(s);
-		rc = -1;
-	}
-	return rc;
+	x.version = s->look.version;
+	return prefetch(&x, a, cmd_flag(a, "quiet"), err);
 }
 
 static int
 run_prefetch(int argc, char **argv, struct dm_err *err)
 {
-	DM_AUTO(dm_freep) struct source_file *pin = calloc(1, sizeof(*pin));
-	struct pin_place place;
-	struct session s;
+	struct shown s;
 	struct cmd_args a;
 	int rc;
 
@@ -426,14 +449,11 @@ run_prefetch(int argc, char **argv, struct dm_err *err)
 		return cmd_usage(err, "give paths or --list, not both");
 	if (cmd_flag(&a, "null") && cmd_value(&a, "list") == NULL)
 		return cmd_usage(err, "-0 belongs to --list");
-	if (pin == NULL)
-		return dm_fail(err, DM_NOMEM, "prefetch");
-	if (pin_place(&place, a.operands[0], NULL, err) < 0 ||
-	    open_session(&s, pin, &place, &a, err) < 0)
+	if (shown_find(&s, &a, a.operands[0], false, err) < 0)
 		return -1;
-	rc = prefetch(&s, pin, &place, &a, err);
-	session_close(&s);
-	return rc;
+	rc = prefetch_shown(&s, &a, err);
+	shown_close(&s);
+	return rc < 0 ? -1 : CMD_DONE;
 }
 
 static const struct cmd_option options[] = {

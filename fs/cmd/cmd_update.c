@@ -109,9 +109,8 @@ load(struct move *m, const char *ref, struct dm_err *err)
 	struct session s;
 	int rc;
 
-	if (session_open_in(&s, m->next.spec.cache_dir,
-		session_brief_ms(m->next.spec.timeout_ms),
-		m->next.spec.pin.repository[0], err) < 0)
+	if (session_open_in(&s, &m->next.spec,
+		session_brief_ms(m->next.spec.timeout_ms), err) < 0)
 		return -1;
 	s.repo->allow_rollback = cmd_flag(&m->args, "allow-rollback");
 	rc = session_mirrors(&s, &m->next.spec.pin, err);

@@ -162,8 +162,7 @@ mounting_fetch(struct mounting *m, bool compare, struct dm_err *err)
 	struct session s;
 	int rc;
 
-	if (session_open_in(&s, m->spec.cache_dir,
-		session_brief_ms(m->spec.timeout_ms), m->spec.pin.repository[0],
+	if (session_open_in(&s, &m->spec, session_brief_ms(m->spec.timeout_ms),
 		err) < 0)
 		return -1;
 	rc = mounting_check_folder(&s, err);

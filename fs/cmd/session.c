@@ -10,6 +10,7 @@
 #include "fs/cmd/cmd.h"
 #include "fs/cmd/config.h"
 #include "fs/cmd/pin.h"
+#include "fs/mount/mount.h"
 #include "fs/mount/place.h"
 #include "fs/source/source.h"
 
@@ -58,13 +59,15 @@ open_all(struct session *s, const struct cache_options *opt, const char *repo,
 }
 
 int
-session_open_in(struct session *s, const char *cache_dir, uint64_t timeout_ms,
-    const char *repo, struct dm_err *err)
+session_open_in(struct session *s, const struct mount_spec *spec,
+    uint64_t timeout_ms, struct dm_err *err)
 {
-	struct cache_options opt = { .dir = cache_dir,
+	struct cache_options opt = { .dir = spec->cache_dir,
+		.memory = spec->memory,
+		.limit = spec->cache_size,
 		.timeout_ms = timeout_ms };
 
-	return open_all(s, &opt, repo, err);
+	return open_all(s, &opt, spec->pin.repository[0], err);
 }
 
 int
