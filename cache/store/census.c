@@ -3,8 +3,8 @@
  *
  * The directory is the truth, so this is what every index is made from.  It
  * holds some 60 bytes in memory for each blob: a blob is a pack, so that is
- * little.  Pins are files too: pins/ID lists the keys of the blobs that commit
- * ID needs, 64 hexadecimal digits a line.
+ * little.  Pins are files too: pins/NAME lists keys of blobs that are to stay,
+ * 64 hexadecimal digits a line.
  */
 #include "cache/store/census.h"
 
@@ -166,31 +166,59 @@ census_find(struct census *c, const struct digest *key)
 	    bsearch(&want, c->blob, c->n, sizeof(*c->blob), by_key);
 }
 
-static int
-mark_file(struct census *c, int pins, const char *name, struct dm_err *err)
+/* Beginnings of longer lines are keys to nobody. */
+static bool
+parse_line(struct digest *key, const char *line)
 {
-	DM_AUTO(dm_closep)
-	int fd = openat(pins, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	char part[(DIGEST_HEX + 1) * 64];
-	uint64_t off = 0;
-	ssize_t n;
+	return strlen(line) == DIGEST_HEX + 1 && line[DIGEST_HEX] == '\n' &&
+	    digest_parse(key, line, DIGEST_HEX);
+}
+
+int
+census_pin_read(int pins, const char *name,
+    void (*each)(void *arg, const struct digest *key), void *arg,
+    struct dm_err *err)
+{
+	char line[DIGEST_HEX + 16];
+	struct digest key;
+	int fd =
+	    openat(pins, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	FILE *f;
+	int rc = 0;
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : dm_fail_errno(err, "pin %s", name);
-	while ((n = dm_pread_full(fd, part, sizeof(part), off)) > 0) {
-		for (ssize_t i = 0; i + DIGEST_HEX < n; i += DIGEST_HEX + 1) {
-			struct census_blob *b;
-			struct digest key;
-
-			if (!digest_parse(&key, part + i, DIGEST_HEX))
-				continue;
-			b = census_find(c, &key);
-			if (b != NULL)
-				b->pinned = true;
-		}
-		off += (uint64_t)n;
+	f = fdopen(fd, "r");
+	if (f == NULL) {
+		(void)dm_fail_errno(err, "pin %s", name);
+		(void)close(fd); /* it was only read */
+		return -1;
 	}
-	return n < 0 ? dm_fail_errno(err, "pin %s", name) : 0;
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (parse_line(&key, line))
+			each(arg, &key);
+	if (ferror(f))
+		rc = dm_fail_errno(err, "pin %s", name);
+	(void)fclose(f); /* it was only read */
+	return rc;
+}
+
+bool
+census_pin_named(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > 0 && name[0] != '.' &&
+	    (n < 4 || strcmp(name + n - 4, ".tmp") != 0);
+}
+
+static void
+mark(void *arg, const struct digest *key)
+{
+	struct census_blob *b = census_find(arg, key);
+
+	if (b != NULL)
+		b->pinned = true;
 }
 
 int
@@ -200,7 +228,8 @@ census_mark_pinned(struct census *c, int root, struct dm_err *err)
 	const char *name;
 
 	while (pins != NULL && (name = next_name(pins)) != NULL)
-		if (mark_file(c, dirfd(pins), name, err) < 0)
+		if (census_pin_named(name) &&
+		    census_pin_read(dirfd(pins), name, mark, c, err) < 0)
 			return -1;
 	return 0;
 }

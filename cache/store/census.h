@@ -37,6 +37,15 @@ struct census_blob *census_find(struct census *c, const struct digest *key);
 int census_mark_pinned(struct census *c, int root,
     struct dm_err *err) DM_MUST_CHECK;
 
+/* Call each for the keys in one file of the folder pins; one that is gone has
+ * none.  Lines that are no keys are remarks. */
+int census_pin_read(int pins, const char *name,
+    void (*each)(void *arg, const struct digest *key), void *arg,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* Is a file of that name a pin, rather than one that is being written? */
+bool census_pin_named(const char *name);
+
 /* Coldest first; census_find does not work any more. */
 void census_sort_by_use(struct census *c);
 

@@ -24,6 +24,8 @@ extern const struct cmd cmd_diff;
 extern const struct cmd cmd_export;
 extern const struct cmd cmd_verify;
 extern const struct cmd cmd_prefetch;
+extern const struct cmd cmd_pin;
+extern const struct cmd cmd_unpin;
 extern const struct cmd cmd_gc;
 extern const struct cmd cmd_clone;
 extern const struct cmd cmd_push;

@@ -32,6 +32,8 @@ const struct cmd *const commands[] = {
 	&cmd_export,
 	&cmd_verify,
 	&cmd_prefetch,
+	&cmd_pin,
+	&cmd_unpin,
 	&cmd_gc,
 	&cmd_clone,
 	&cmd_push,
