@@ -19,12 +19,19 @@
 #include "fs/publish/folder.h"
 #include "fs/publish/gone_refs.h"
 #include "fs/publish/hints.h"
+#include "fs/publish/history.h"
 #include "fs/publish/id_map.h"
 #include "fs/publish/marks.h"
 #include "fs/publish/pack_file.h"
 #include "fs/publish/reach.h"
 
-enum { TRIES = 3 }; /* when gc was faster */
+enum {
+	TRIES = 3, /* when gc was faster */
+	/* Commits that are fetched one by one, before many are at a time. */
+	ONE_BY_ONE = 4,
+	/* Versions whose first pack is fetched while one is walked. */
+	ROOTS_AHEAD = 16,
+};
 
 struct text {
 	struct digest id;
@@ -35,12 +42,15 @@ struct text {
 struct copy {
 	const struct copy_options *opt;
 	struct copy_result *result;
+	const struct ref_line *ref; /* that are to be brought */
+	size_t nrefs;
 	struct folder *folder;
 	struct fetcher *fetcher;
 	struct reach *reach;
-	struct id_map have; /* commits that the folder's refs reach */
-	struct id_map seen; /* commits that are to come */
-	struct text *text;  /* of these */
+	struct id_map have;      /* commits that the folder's refs reach */
+	struct id_map seen;      /* commits that are to come */
+	struct history *history; /* commits that came early, or NULL */
+	struct text *text;       /* of those seen */
 	size_t n, room;
 	uint64_t broken;
 };
@@ -49,6 +59,7 @@ static void
 release(struct copy *c)
 {
 	reach_close(c->reach);
+	history_close(c->history);
 	fetcher_close(c->fetcher);
 	folder_close(c->folder);
 	id_map_release(&c->have);
@@ -182,6 +193,37 @@ note_refs(struct copy *c, struct dm_err *err)
 	return 0;
 }
 
+static bool
+is_known(void *arg, const struct digest *id)
+{
+	const struct copy *c = arg;
+
+	return id_map_has(&c->have, id) || id_map_has(&c->seen, id);
+}
+
+/* There is much to come: fetch what the refs and what has come lead to. */
+static int
+look_ahead(struct copy *c, struct dm_err *err)
+{
+	struct history_options o = { .fetcher = c->fetcher,
+		.origin = c->opt->from,
+		.timeout_ms = c->opt->timeout_ms,
+		.known = is_known,
+		.arg = c };
+	DM_AUTO(dm_freep)
+	struct digest *from = calloc(c->nrefs + c->n + 1, sizeof(*from));
+	size_t k = 0;
+
+	if (from == NULL)
+		return dm_fail(err, DM_NOMEM, "commits");
+	for (size_t i = 0; i < c->nrefs; i++)
+		if (!id_map_has(&c->have, &c->ref[i].ref.commit))
+			from[k++] = c->ref[i].ref.commit;
+	for (size_t i = 0; i < c->n; i++)
+		from[k++] = c->text[i].id;
+	return history_open(&c->history, &o, from, k, err);
+}
+
 /* Get a commit that the folder may lack. */
 static int
 get_commit(struct copy *c, const struct digest *id, struct dm_err *err)
@@ -191,23 +233,57 @@ get_commit(struct copy *c, const struct digest *id, struct dm_err *err)
 
 	if (id_map_has(&c->have, id) || id_map_has(&c->seen, id))
 		return 0;
+	if (c->n >= ONE_BY_ONE && c->history == NULL && look_ahead(c, err) < 0)
+		return -1;
 	pack_file_path(path, "commits", id);
-	if (fetcher_file(c->fetcher, path, id, &text, err) < 0)
+	if ((c->history == NULL || !history_take(c->history, id, &text)) &&
+	    fetcher_file(c->fetcher, path, id, &text, err) < 0)
 		return -1;
 	if (id_map_put(&c->seen, id, 0, err) < 0)
 		return -1;
 	return add_text(c, id, &text, err);
 }
 
+/* All that is below the commits. */
+static int
+get_trees(struct copy *c, struct dm_err *err)
+{
+	struct commit commit;
+	size_t ahead = 0;
+
+	for (size_t i = 0; i < c->n; i++) {
+		char hex[DIGEST_HEX + 1];
+
+		for (; ahead < c->n && ahead < i + ROOTS_AHEAD; ahead++) {
+			struct moved_place root = { 0 };
+
+			if (commit_decode(&commit, c->text[ahead].data,
+				c->text[ahead].size, err) < 0)
+				return -1;
+			root.pack = commit.at_pack;
+			root.dir_off = commit.at_dir_off;
+			root.dir_len = commit.at_dir_len;
+			root.ordinal = commit.at_ordinal;
+			if (fetcher_want(c->fetcher, &root, err) < 0)
+				return -1;
+		}
+		digest_hex(&c->text[i].id, hex);
+		if (commit_decode(&commit, c->text[i].data, c->text[i].size,
+			err) < 0 ||
+		    reach_commit(c->reach, &commit, err) < 0)
+			return dm_wrap(err, "version %.12s", hex);
+	}
+	return 0;
+}
+
 /* The commits, their parents, and all that is below them. */
 static int
-get_all(struct copy *c, const struct ref_line *ref, size_t n,
-    struct dm_err *err)
+get_all(struct copy *c, struct dm_err *err)
 {
 	struct commit commit;
 
-	for (size_t i = 0; i < n; i++)
-		if (get_commit(c, &ref[i].ref.commit, err) < 0)
+	for (size_t i = 0; i < c->nrefs; i++)
+		if (get_commit(c, &c->ref[i].ref.commit, err) < 0)
 			return -1;
 	for (size_t i = 0; i < c->n; i++) { /* grows meanwhile */
 		if (commit_decode(&commit, c->text[i].data, c->text[i].size,
@@ -217,16 +293,7 @@ get_all(struct copy *c, const struct ref_line *ref, size_t n,
 			if (get_commit(c, &commit.parents[k], err) < 0)
 				return -1;
 	}
-	for (size_t i = 0; i < c->n; i++) {
-		char hex[DIGEST_HEX + 1];
-
-		digest_hex(&c->text[i].id, hex);
-		if (commit_decode(&commit, c->text[i].data, c->text[i].size,
-			err) < 0 ||
-		    reach_commit(c->reach, &commit, err) < 0)
-			return dm_wrap(err, "version %.12s", hex);
-	}
-	return 0;
+	return get_trees(c, err);
 }
 
 /* ---- refs, under the lock ---- */
@@ -330,12 +397,11 @@ put_ref(struct copy *c, const struct ref_line *ref, bool check_only,
 
 /* All refs move, or none. */
 static int
-put_refs(struct copy *c, const struct ref_line *ref, size_t n,
-    struct dm_err *err)
+put_refs(struct copy *c, struct dm_err *err)
 {
 	for (int go = 0; go < 2; go++)
-		for (size_t i = 0; i < n; i++)
-			if (put_ref(c, &ref[i], go == 0, err) < 0)
+		for (size_t i = 0; i < c->nrefs; i++)
+			if (put_ref(c, &c->ref[i], go == 0, err) < 0)
 				return -1;
 	return hints_refresh(c->folder, err);
 }
@@ -366,7 +432,7 @@ open_folder(struct copy *c, struct dm_err *err)
 }
 
 static int
-run(struct copy *c, const struct ref_line *ref, size_t n, struct dm_err *err)
+run(struct copy *c, struct dm_err *err)
 {
 	struct fetcher_counts counts;
 	int rc;
@@ -374,14 +440,14 @@ run(struct copy *c, const struct ref_line *ref, size_t n, struct dm_err *err)
 	if (open_folder(c, err) < 0 || note_refs(c, err) < 0 ||
 	    begin(c, false, err) < 0)
 		return -1;
-	rc = get_all(c, ref, n, err);
+	rc = get_all(c, err);
 	fetcher_counts(c->fetcher, &counts);
 	c->result->packs += counts.packs;
 	c->result->bytes += counts.bytes;
 	if (rc < 0 || folder_lock(c->folder, err) < 0 || settle(c, err) < 0 ||
 	    put_commits(c, err) < 0)
 		return -1;
-	return put_refs(c, ref, n, err);
+	return put_refs(c, err);
 }
 
 int
@@ -392,10 +458,12 @@ copy_versions(const struct copy_options *opt, const struct ref_line *ref,
 
 	*out = (struct copy_result){ 0 };
 	do {
-		struct copy c = { .opt = opt, .result = out };
+		struct copy c = {
+			.opt = opt, .result = out, .ref = ref, .nrefs = n
+		};
 
 		*err = (struct dm_err){ 0 };
-		rc = run(&c, ref, n, err);
+		rc = run(&c, err);
 		release(&c);
 		/* gc took something meanwhile: bring that again */
 	} while (rc < 0 && err->code == DM_REDO && ++tries < TRIES);

@@ -310,6 +310,56 @@ sys.exit(p.wait())' "$@"
 	[ -z "$(awk '$2 ~ /\/$/ || ($2 !~ /^\/refs/ && $3 !~ /^20[06]$/)' "$LOG")" ]
 }
 
+# A repository with 15 versions of one file; the last one's tag is last.
+long_history () {
+	mkdir src
+	datamount init repo >/dev/null
+	for i in $(seq 15); do
+		echo "$i" >src/file
+		D=$(datamount commit -q src repo -m "version $i")
+	done
+	datamount tag repo last >/dev/null
+}
+
+@test "the commits of a long history are fetched many at a time" {
+	long_history
+	# the first four have to be asked for one by one
+	httpd_start repo '/commits/* 5- barrier=go'
+	datamount clone -q "$URL/" copy >/dev/null 3>&- 4>&- &
+	httpd_ctl wait '/commits/* 8'
+	httpd_ctl release go
+	wait $!
+	diff -r repo copy
+	[ "$(httpd_count '/commits/*')" -eq 15 ]
+	[ "$(httpd_count /refs/log)" -eq 1 ]
+}
+
+@test "what refs/log says wrongly does no harm to a clone" {
+	long_history
+	cp -r repo src.log
+	mapfile -t lines <repo/refs/log
+	for how in gone rubbish loop; do
+		case $how in
+		gone) rm repo/refs/log ;;
+		rubbish)
+			head -c 5000 /dev/urandom >repo/refs/log
+			printf '%064d %064d 1 main x\n%s -' 1 2 "$D" \
+				>>repo/refs/log
+			;;
+		loop) # each names itself, and one that does not exist
+			for line in "${lines[@]}"; do
+				id=${line%% *}
+				echo "$id $id,${id:1}0 1 main loop"
+			done >repo/refs/log
+			;;
+		esac
+		rm -rf copy
+		httpd_start repo
+		datamount clone -q "$URL/" copy >/dev/null
+		diff -r -x log src.log copy
+	done
+}
+
 @test "a clone of one ref brings only what that needs" {
 	published
 	datamount clone -q repo one solo
