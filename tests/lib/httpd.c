@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -60,9 +61,12 @@ static void
 greet(struct httpd *h, int fd, uint64_t number)
 {
 	struct httpd_conn *c = calloc(1, sizeof(*c));
+	const int on = 1;
 
 	if (c == NULL)
 		abort();
+	/* Head and body are two writes: Nagle would wait between them. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	c->h = h;
 	c->fd = fd;
 	c->root_fd = h->root_fd;

@@ -13,6 +13,7 @@ struct dm_err;
 /*
  * Serves the files below a folder on 127.0.0.1, at a port that the kernel
  * picks: HTTP/1.1, GET and HEAD, ranges, keep-alive, one thread a connection.
+ * A path that ends with "/" is the file index.html there.
  * Rules make it misbehave:
  *
  *	GLOB WHICH FAULT...		for instance

@@ -11,7 +11,12 @@
 #include "cache/base/io.h"
 #include "tests/lib/httpd_conn.h"
 
-enum { BLOCK_SIZE = 64 * 1024, DRIPS_A_SECOND = 20, HEAD_MAX = 4096 };
+enum {
+	BLOCK_SIZE = 64 * 1024,
+	PLAIN_SIZE = 1024 * 1024,
+	DRIPS_A_SECOND = 20,
+	HEAD_MAX = 4096
+};
 
 static const char html_page[] =
     "<!DOCTYPE html>\n<html><head><title>Welcome</title></head>"
@@ -107,12 +112,21 @@ set_range(struct answer *a)
 		a->size = (uint64_t)f->short_;
 }
 
+static bool
+is_folder(const struct httpd_request *r)
+{
+	return r->path[strlen(r->path) - 1] == '/';
+}
+
 static void
 set_file(struct answer *a, int root_fd)
 {
-	const char *path = a->request->path + strspn(a->request->path, "/");
+	char path[TARGET_MAX + 16];
 	struct stat st;
 
+	(void)snprintf(path, sizeof(path), "%s%s",
+	    a->request->path + strspn(a->request->path, "/"),
+	    is_folder(a->request) ? "index.html" : "");
 	if (strstr(path, "..") == NULL)
 		a->fd =
 		    openat(root_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -197,7 +211,9 @@ send_head(struct httpd_conn *c, const struct answer *a)
 	if (strncasecmp(a->fault.header, "ETag:", 5) != 0)
 		put_line(head, "ETag: ", a->etag);
 	put_line(head, "Content-Type: ",
-	    a->text != NULL ? "text/html" : "application/octet-stream");
+	    a->text != NULL || is_folder(a->request) ?
+		"text/html" :
+		"application/octet-stream");
 	put_line(head, "Retry-After: ", a->fault.retry_after);
 	put_line(head, "", a->fault.header);
 	put_line(head,
@@ -255,6 +271,33 @@ break_at(const struct httpd_fault *f)
 	return at;
 }
 
+/* Whether the body is what is in the file, as quick as can be. */
+static bool
+is_plain(const struct answer *a)
+{
+	const struct httpd_fault *f = &a->fault;
+
+	return a->text == NULL && !f->chunked && !f->endless &&
+	    f->flip == RULE_NEVER && f->tail == RULE_NEVER &&
+	    f->drip == RULE_NEVER && break_at(f) == UINT64_MAX;
+}
+
+static bool
+send_plain(struct httpd_conn *c, const struct answer *a)
+{
+	off_t at = (off_t)a->first, end = at + (off_t)a->size;
+
+	while (at < end) {
+		size_t n = end - at < PLAIN_SIZE ? (size_t)(end - at) :
+						   (size_t)PLAIN_SIZE;
+
+		httpd_note_bytes(c->h, a->line, n);
+		if (!httpd_send_file(c, a->fd, &at, n))
+			return false;
+	}
+	return true;
+}
+
 /* Send the body; false if the connection is to be closed. */
 static bool
 send_body(struct httpd_conn *c, const struct answer *a)
@@ -265,6 +308,8 @@ send_body(struct httpd_conn *c, const struct answer *a)
 	char block[BLOCK_SIZE];
 	bool is_broken = end <= total && end != UINT64_MAX;
 
+	if (is_plain(a))
+		return send_plain(c, a);
 	if (!is_broken)
 		end = total;
 	if (a->fault.drip != RULE_NEVER && a->fault.drip < BLOCK_SIZE)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "cache/base/attr.h"
 #include "tests/lib/httpd_rule.h"
@@ -60,6 +61,9 @@ void httpd_conn_close(struct httpd_conn *c, bool reset);
 
 /* Send all; false if the peer is gone. */
 bool httpd_send(struct httpd_conn *c, const void *data, size_t size);
+
+/* The same with size bytes at *at of a file; *at is moved on. */
+bool httpd_send_file(struct httpd_conn *c, int fd, off_t *at, size_t size);
 
 /* Which line of the log is this request's; valid until a forget. */
 struct httpd_line {

@@ -2,10 +2,12 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 
 #include "cache/base/buf.h"
@@ -165,7 +167,12 @@ httpd_conn_main(void *conn)
 {
 	struct httpd_conn *c = conn;
 	struct httpd_request *r = calloc(1, sizeof(*r));
+	sigset_t pipe_signal;
 
+	/* sendfile(2) has no flag against it */
+	sigemptyset(&pipe_signal);
+	sigaddset(&pipe_signal, SIGPIPE);
+	(void)pthread_sigmask(SIG_BLOCK, &pipe_signal, NULL);
 	while (r != NULL && serve_one(c, r))
 		;
 	free(r);
@@ -186,6 +193,22 @@ httpd_send(struct httpd_conn *c, const void *data, size_t size)
 		if (n < 0)
 			return false;
 		done += (size_t)n;
+	}
+	return true;
+}
+
+bool
+httpd_send_file(struct httpd_conn *c, int fd, off_t *at, size_t size)
+{
+	off_t end = *at + (off_t)size;
+
+	while (*at < end) {
+		ssize_t n = sendfile(c->fd, fd, at, (size_t)(end - *at));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
 	}
 	return true;
 }

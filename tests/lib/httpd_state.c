@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "cache/base/buf.h"
 #include "cache/base/clock.h"
@@ -17,7 +18,8 @@
 #include "tests/lib/httpd_conn.h"
 
 enum {
-	LOOK_MS = 10, /* how often who waits looks whether its peer left */
+	LOOK_MS = 10,  /* how often who waits looks whether its peer left */
+	EXACT_MS = 40, /* up to here a delay is slept, to the microsecond */
 	WAIT_MS = 10 * 1000,
 };
 
@@ -150,11 +152,16 @@ peer_left(const struct httpd_conn *c)
 bool
 httpd_pause(struct httpd_conn *c, int64_t ms)
 {
+	struct timespec exact = { .tv_nsec = ms * 1000000 };
 	uint64_t end =
 	    ms == RULE_NEVER ? DM_NEVER_MS : dm_now_ms() + (uint64_t)ms;
 	struct httpd *h = c->h;
 	bool gone = false;
 
+	if (ms >= 0 && ms <= EXACT_MS) {
+		(void)nanosleep(&exact, NULL);
+		return true;
+	}
 	dm_lock(&h->mu);
 	while (!h->stopping && !gone && dm_now_ms() < end) {
 		uint64_t next = dm_now_ms() + LOOK_MS;
