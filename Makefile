@@ -104,6 +104,22 @@ $B/unit/test_net_nomem: DM_LDFLAGS += $(call WRAP,malloc calloc realloc strdup \
 $B/httpd: $(call objs,tests/lib/httpd_main.c $(AID_SRC)) $B/libdatamount.a
 	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DM_LDLIBS)
 
+# Readers whose time is the file system's.
+$B/reader: tests/bench/reader.c
+	@mkdir -p $(@D)
+	$(call Q,LD)$(CC) $(DM_CPPFLAGS) $(DM_CFLAGS) $(CFLAGS) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $<
+
+BENCH_DIR ?= build/bench#  inputs of the benchmark are kept here
+SCALE    ?= medium#       small, medium or full
+bench: ## measure, beside other programs; W=W3,W5 SCALE=small|full BENCH_DIR=DIR
+	-@scripts/install-deps bench
+	@$(MAKE) --no-print-directory all $B/httpd $B/reader
+	@python3 -B -m tests.bench --build $B --dir '$(BENCH_DIR)' \
+		--only '$(W)' --scale '$(SCALE)'
+
+bench-readme: ## write the last table of bench into the README
+	@python3 -B -m tests.bench --readme README.md
+
 # What the tests of reliability tried, a line of JSON each.
 RESULTS  := $(CURDIR)/$B/results.jsonl
 
@@ -225,5 +241,5 @@ help: ## this list
 
 -include $(shell find build -name '*.d' 2>/dev/null)
 .PHONY: all test unit e2e check-asan check-tsan tidy fuzz fuzz-run coverage coverage-run coverage-report \
-	reliability-report demo install uninstall clean help
+	reliability-report bench bench-readme demo install uninstall clean help
 .SECONDARY:

@@ -1,0 +1,1 @@
+"""The benchmark: `make bench`.  Begin to read in __main__.py."""

@@ -1,0 +1,133 @@
+"""The benchmark: what is fast, beside native ext4 and other programs.
+
+`make bench` calls this.  Each workload is a generator of table rows, in the
+module that the list below names.  All contestants of a workload are measured
+in turn, A B A B; a ratio is the median over the rounds.  Nothing here fails a
+build: what cannot be measured is a row that says why.
+"""
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import time
+import traceback
+
+from tests.bench import cold_large, cold_small, table, warm_small
+from tests.bench.bench import GIB, SCALES, Bench
+
+WORKLOADS = {
+    "W3": warm_small.page_cached,
+    "W4": warm_small.disk_cached,
+    "W5": cold_small.cold,
+    "W6": cold_large.sequential,
+}
+
+
+def first_match(path, key):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            for line in f:
+                if line.startswith(key):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return "unknown"
+
+
+def file_system(path):
+    done = subprocess.run(["stat", "-f", "-c", "%T", path], check=False,
+                          stdout=subprocess.PIPE)
+    return done.stdout.decode().strip().replace("ext2/ext3", "ext4")
+
+
+def describe(bench, name):
+    """The machine; what a table cannot be read without."""
+    memory = first_match("/proc/meminfo", "MemTotal").split()[0]
+    return {
+        "scale": f"{name}, {bench.scale.pairs} rounds",
+        "machine": f"{os.cpu_count()} × "
+                   f"{first_match('/proc/cpuinfo', 'model name')}, "
+                   f"{int(memory) / (GIB >> 10):.0f} GiB",
+        "kernel": platform.release(),
+        "data on": file_system(bench.top),
+        "load before": f"{os.getloadavg()[0]:.1f}",
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "program": bench.dm("version").decode().strip(),
+    }
+
+
+def measure(bench, wanted):
+    rows = []
+    for name in wanted:
+        begun = time.monotonic()
+        print(f"{name}: {WORKLOADS[name].__module__.rsplit('.', 1)[1]}",
+              flush=True)
+        try:
+            for row in WORKLOADS[name](bench):
+                rows.append(row)
+                print("  " + "  ".join(row.cells()[1:]), flush=True)
+        except table.Missing as why:
+            rows.append(table.missing(name, "", str(why)))
+            print(f"  missing: {why}", flush=True)
+        except Exception:  # a workload that breaks is not the others' end
+            traceback.print_exc()
+            rows.append(table.Row(
+                name, yardstick=traceback.format_exc().strip().split("\n")[-1],
+                workload="", verdict="failed"))
+        print(f"  took {time.monotonic() - begun:.0f} s", flush=True)
+    return rows
+
+
+def write(path, text):
+    with open(path + ".tmp", "w", encoding="utf-8") as f:
+        f.write(text)
+    os.replace(path + ".tmp", path)
+
+
+def update_readme(json_path, readme):
+    with open(json_path, encoding="utf-8") as f:
+        machine, rows = table.from_json(f.read())
+    with open(readme, encoding="utf-8") as f:
+        text = f.read()
+    write(readme, table.into_readme(text, machine, rows))
+
+
+def parse():
+    p = argparse.ArgumentParser(prog="bench", description=__doc__)
+    p.add_argument("--build", default="build/release",
+                   help="where datamount, httpd and reader are")
+    p.add_argument("--dir", default="build/bench",
+                   help="where inputs are kept and everything is done")
+    p.add_argument("--only", default="", help="W3,W5; all without it")
+    p.add_argument("--scale", default="medium", choices=SCALES)
+    p.add_argument("--json", default="build/bench.json")
+    p.add_argument("--readme", help="write the last table into this file, "
+                                    "measure nothing")
+    return p, p.parse_args()
+
+
+def main():
+    parser, args = parse()
+    if args.readme:
+        update_readme(args.json, args.readme)
+        return
+    wanted = args.only.replace(",", " ").upper().split() or list(WORKLOADS)
+    unknown = [name for name in wanted if name not in WORKLOADS]
+    if unknown:
+        parser.error(f"no workload {unknown[0]}; there are "
+                     f"{', '.join(WORKLOADS)}")
+    bench = Bench(args.build, args.dir, SCALES[args.scale])
+    machine = describe(bench, args.scale)
+    try:
+        rows = measure(bench, wanted)
+    finally:
+        bench.remove(bench.path("run"))
+    write(args.json, table.to_json(machine, rows))
+    print("\n" + "\n".join(f"{k}: {v}" for k, v in machine.items()))
+    print("\n" + table.plain(rows) + "\n\n" + table.summary(rows) +
+          f"; samples are in {args.json}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""From samples to a table of ratios with verdicts, and to JSON and README."""
+import dataclasses
+import json
+import re
+import statistics
+
+COLUMNS = ("id", "workload", "datamount", "yardstick", "ratio", "goal",
+           "verdict")
+BEGIN = "<!-- benchmark: written by `make bench-readme` -->"
+END = "<!-- end of benchmark -->"
+
+
+class Missing(Exception):
+    """What cannot be measured here, and why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """What a ratio, or a value that has no yardstick, is to be."""
+    sense: str  # ">=", "<=" or ">"
+    limit: float
+
+    def is_met(self, value):
+        if self.sense == ">=":
+            return value >= self.limit
+        if self.sense == ">":
+            return value > self.limit
+        return value <= self.limit
+
+    def text(self, unit=""):
+        sense = self.sense.replace(">=", "≥").replace("<=", "≤")
+        if unit:
+            return f"{sense} {show(self.limit, unit)}"
+        return f"{sense} {self.limit:,g}"
+
+
+@dataclasses.dataclass
+class Row:
+    """One line of the table, and the samples that it was made of."""
+    id: str
+    workload: str
+    ours: str = ""
+    yardstick: str = ""
+    ratio: float = None
+    goal: str = "–"
+    verdict: str = "–"
+    samples: dict = dataclasses.field(default_factory=dict)
+
+    def cells(self):
+        ratio = "–" if self.ratio is None else digits(self.ratio)
+        return [self.id, self.workload, self.ours or "–",
+                self.yardstick or "–", ratio, self.goal, self.verdict]
+
+
+def digits(value):
+    """Three digits that count, and no exponent."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.{2 if abs(value) >= 1 else 3}f}"
+
+
+def show(value, unit):
+    return f"{digits(value)} {unit}".strip()
+
+
+def verdict(goal, value):
+    if goal is None:
+        return "–"
+    return "met" if goal.is_met(value) else "missed"
+
+
+# Samples are a list; or, where there are none, the Missing that says why.
+def compare(row_id, workload, unit, ours, name, theirs, goal=None):
+    """Ours by theirs.  The ratio is the median of the ratios of samples that
+    were taken in one round: what slowed both down does not count."""
+    text = goal.text() if goal else "–"
+    for who, samples in (("datamount", ours), (name, theirs)):
+        if isinstance(samples, Missing):
+            return missing(row_id, workload, f"{who}: {samples}", text)
+    ratio = statistics.median(a / b for a, b in zip(ours, theirs))
+    return Row(row_id, workload, show(statistics.median(ours), unit),
+               f"{name}: {show(statistics.median(theirs), unit)}", ratio,
+               text, verdict(goal, ratio),
+               {"datamount": list(ours), name: list(theirs)})
+
+
+def absolute(row_id, workload, unit, ours, goal, yardstick=""):
+    """A value that is to be this or that by itself."""
+    if isinstance(ours, Missing):
+        return missing(row_id, workload, str(ours), goal.text(unit))
+    value = statistics.median(ours)
+    return Row(row_id, workload, show(value, unit), yardstick, None,
+               goal.text(unit), verdict(goal, value),
+               {"datamount": list(ours)})
+
+
+def missing(row_id, workload, why, goal="–"):
+    return Row(row_id, workload, yardstick=why, goal=goal, verdict="missing")
+
+
+# ---- what is printed ----
+
+def plain(rows):
+    """For a terminal: columns as wide as their widest cell."""
+    cells = [list(COLUMNS)] + [row.cells() for row in rows]
+    widths = [max(len(line[i]) for line in cells)
+              for i in range(len(COLUMNS))]
+    return "\n".join("  ".join(
+        cell.rjust(width) if i == 4 else cell.ljust(width)
+        for i, (cell, width) in enumerate(zip(line, widths))).rstrip()
+        for line in cells)
+
+
+def markdown(rows):
+    def line(cells):
+        return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
+    rule = "|" + "---|" * len(COLUMNS)
+    return "\n".join([line(COLUMNS), rule] + [line(r.cells()) for r in rows])
+
+
+def summary(rows):
+    count = {v: sum(r.verdict == v for r in rows)
+             for v in ("met", "missed", "missing", "failed")}
+    return ", ".join(f"{n} {v}" for v, n in count.items() if n)
+
+
+def to_json(machine, rows):
+    return json.dumps({"machine": machine,
+                       "rows": [dataclasses.asdict(r) for r in rows]},
+                      indent=1, ensure_ascii=False)
+
+
+def from_json(text):
+    read = json.loads(text)
+    return read["machine"], [Row(**r) for r in read["rows"]]
+
+
+def into_readme(readme, machine, rows):
+    """The README with the block between the markers made anew."""
+    block = "\n".join([BEGIN, "", "; ".join(
+        f"{k}: {v}" for k, v in machine.items()) + ".", "", markdown(rows),
+        "", END])
+    pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
+    if not re.search(pattern, readme, re.S):
+        raise ValueError(f"no block between {BEGIN} and {END}")
+    return re.sub(pattern, lambda _: block, readme, flags=re.S)
