@@ -45,6 +45,10 @@ else
 $(error VARIANT is release, asan, tsan or coverage, not $(VARIANT))
 endif
 DM_CFLAGS += $(SAN) -fno-omit-frame-pointer
+# Workers are confined, and may yet write what these builds report.
+ifneq ($(VARIANT),release)
+DM_CPPFLAGS += -DDM_INSTRUMENTED='"$(CURDIR)/$B"'
+endif
 DM_LDFLAGS += $(SAN)
 
 LIB_SRC  := $(filter-out fs/cmd/%,$(wildcard cache/*.c cache/*/*.c fs/*.c fs/*/*.c))

@@ -57,6 +57,7 @@ mounting_options(struct mounting *m, const struct cmd_args *a, const char *repo,
 	spec->allow_other = o.allow_other || geteuid() == 0;
 	spec->foreground = cmd_flag(a, "foreground");
 	spec->debug = cmd_flag(a, "debug");
+	spec->unconfined = secure_getenv("DATAMOUNT_UNCONFINED") != NULL;
 	if (o.cache_why != NULL && !m->quiet)
 		(void)fprintf(stderr, "datamount: the cache is in %s: %s\n",
 		    spec->cache_dir, o.cache_why);
@@ -226,6 +227,8 @@ decode_status(const json_t *status, struct mount_spec *spec, struct dm_err *err)
 	    json_is_true(json_object_get(status, "all_symlinks"));
 	spec->allow_other =
 	    json_is_true(json_object_get(status, "allow_other"));
+	spec->unconfined = json_is_true(json_object_get(status, "unconfined"));
+	spec->foreground = json_is_true(json_object_get(status, "foreground"));
 	if (!whole ||
 	    !digest_parse(&spec->pin.commit, commit, strlen(commit)) ||
 	    spec->dir[0] == '\0')
@@ -263,6 +266,12 @@ mounting_switch(const struct mounting *next, const struct mounting *old,
 {
 	struct dm_err why = { 0 };
 
+	/* It would come back, but without whoever started it. */
+	if (old->spec.foreground)
+		return dm_fail(err, DM_STALE,
+		    "%s is mounted with --foreground: end that process, do "
+		    "this again, and start it again",
+		    old->spec.dir);
 	if (mount_unmount(old->spec.dir, lazy, err) < 0)
 		return -1;
 	if (mount_run(&next->spec, err) == 0)

@@ -133,6 +133,8 @@ fault_reply(struct task *t, const struct dm_err *err)
 {
 	struct worker *w = t->worker;
 
+	if (err->code != DM_CANCELLED)
+		worker_doubt(w);
 	if (err->code == DM_CANCELLED)
 		shared_count(w->start.shared, STAT_interrupted, 1);
 	else

@@ -29,6 +29,7 @@ struct mount_spec {
 	bool allow_other; /* the default for root */
 	bool foreground;  /* stay; log to stderr */
 	bool debug;       /* log every request */
+	bool unconfined;  /* the worker keeps all its rights */
 	int notify_fd;    /* gets one newline when usable, and is closed then,
 			   * or by the end of mount_run; -1: none */
 };
@@ -61,8 +62,8 @@ int mount_try(unsigned *major, unsigned *minor,
  * keys are those by which update and sync mount again as it was: strings
  * "dir", "source" (source_path), "repository" (the first, absolute), "commit",
  * "path", "cache_dir"; integers "timeout_ms", "memory", "cache_size";
- * booleans "all_symlinks", "allow_other"; and an array of objects,
- * "repositories", of which "url" is a string. */
+ * booleans "all_symlinks", "allow_other", "unconfined", "foreground"; and an
+ * array of objects, "repositories", of which "url" is a string. */
 struct dm_buf;
 int mount_status(const char *dir, struct dm_buf *json, bool *found,
     struct dm_err *err) DM_MUST_CHECK;

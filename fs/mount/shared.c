@@ -4,6 +4,7 @@
  */
 #include "fs/mount/shared.h"
 
+#include <linux/fuse.h>
 #include <sys/mman.h>
 
 #include "cache/base/err.h"
@@ -31,6 +32,47 @@ shared_free(struct shared *s)
 {
 	if (s != NULL)
 		(void)munmap(s, sizeof(*s));
+}
+
+void
+shared_add_counts(struct shared_counts *sum, const struct shared_counts *more)
+{
+	sum->hits += more->hits;
+	sum->misses += more->misses;
+	sum->fetched += more->fetched;
+	sum->wasted += more->wasted;
+	sum->bad_disk += more->bad_disk;
+	sum->bad_origin += more->bad_origin;
+	sum->requests += more->requests;
+	sum->bytes += more->bytes;
+	sum->retries += more->retries;
+	sum->failures += more->failures;
+}
+
+void
+shared_add_place(struct shared_place *sum, const struct shared_place *more)
+{
+	sum->requests += more->requests;
+	sum->bytes += more->bytes;
+	sum->failures += more->failures;
+	sum->bad += more->bad;
+}
+
+void
+shared_bury(struct shared *s, bool own_doing)
+{
+	unsigned used = atomic_load(&s->nslots);
+
+	for (unsigned i = 0; i < used && i < SHARED_SLOTS; i++) {
+		const struct fuse_in_header *h = (const void *)s->slots[i];
+		struct shared_note *note = &s->notes[i];
+
+		if (h->unique == 0) /* killed before it had cleared it all */
+			*note = (struct shared_note){ 0 };
+		else if (own_doing && note->begun > 0)
+			note->deaths++;
+		note->begun = 0;
+	}
 }
 
 void

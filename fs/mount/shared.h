@@ -30,7 +30,7 @@ enum {
 	SHARED_SLOT_SIZE = 8192, /* FUSE_MIN_READ_BUFFER; no request that this
 				  * file system answers is longer */
 	SHARED_INIT_MAX = 512,
-	SHARED_BEGUN_MAX = 3, /* runs of one request that ended in death */
+	SHARED_DEATHS_MAX = 3, /* of workers, that one request may cause */
 	SHARED_FAULTS = 128,
 	SHARED_FAULT_TEXT = 512,
 };
@@ -45,7 +45,9 @@ enum shared_stat {
 /* What is known of a slot's request beside its bytes. */
 struct shared_note {
 	uint64_t started_ms; /* clock.h: when it was read; 0 if not noted yet */
-	uint32_t begun;      /* runs that began and did not end */
+	uint32_t begun;      /* runs by this worker that did not end yet */
+	uint32_t deaths;     /* of workers, while they ran it; see
+			      * shared_bury() */
 	uint32_t pid;        /* of the process that asks */
 };
 
@@ -69,7 +71,16 @@ struct shared_place {
 	int64_t down_since; /* seconds since 1970; 0: it is well */
 };
 
+/* Add what was counted; what is now stays. */
+void shared_add_counts(struct shared_counts *sum,
+    const struct shared_counts *more);
+void shared_add_place(struct shared_place *sum,
+    const struct shared_place *more);
+
 struct shared {
+	_Atomic uint32_t major, minor; /* of the mount; the supervisor's */
+	uint32_t confined; /* enum confine_part: in force in the worker */
+	uint32_t said;     /* of those that are not, it has been said */
 	_Atomic uint64_t stats[SHARED_STATS];
 	_Atomic uint32_t counts_asked; /* by the supervisor, ever higher */
 	_Atomic uint32_t counts_given; /* the asked that counts answers */
@@ -92,6 +103,14 @@ struct shared {
 /* Ends with the last process that has it. */
 int shared_new(struct shared **out, struct dm_err *err) DM_MUST_CHECK;
 void shared_free(struct shared *s);
+
+/*
+ * Between two workers: note what the last one died of.  If its end was its own
+ * doing, each request that it was running may be the reason, and one that was
+ * there too often is given up: a poisonous object cannot kill every worker.
+ * If the end came from outside, nobody is to blame.
+ */
+void shared_bury(struct shared *s, bool own_doing);
 
 void shared_count(struct shared *s, enum shared_stat which, uint64_t n);
 uint64_t shared_stat(const struct shared *s, enum shared_stat which);

@@ -11,6 +11,7 @@
 #include "cache/base/clock.h"
 #include "cache/base/err.h"
 #include "cache/base/hex.h"
+#include "fs/mount/confine.h"
 #include "fs/mount/fault.h"
 #include "fs/mount/mount.h"
 #include "fs/mount/shared.h"
@@ -162,13 +163,18 @@ origin_part(const struct shared_counts *c)
 }
 
 static json_t *
-repositories(const struct source_file *pin, const struct shared *s)
+repositories(const struct supervisor *s)
 {
+	const struct source_file *pin = &s->spec->pin;
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < pin->nrepositories; i++) {
-		const struct shared_place *p = &s->places[i];
-		json_t *o = json_pack("{s:o,s:o,s:o,s:o,s:o}", "requests",
+		struct shared_place sum = s->shared->places[i];
+		const struct shared_place *p = &sum;
+		json_t *o;
+
+		shared_add_place(&sum, &s->places[i]);
+		o = json_pack("{s:o,s:o,s:o,s:o,s:o}", "requests",
 		    number(p->requests), "bytes", number(p->bytes), "failures",
 		    number(p->failures), "bad", number(p->bad), "down_since",
 		    p->down_since != 0 ? json_integer(p->down_since) :
@@ -215,9 +221,12 @@ whole(const struct supervisor *s)
 {
 	const struct mount_spec *spec = s->spec;
 	struct shared_counts counts = s->shared->counts;
+	char confined[CONFINE_TEXT];
 	char commit[DIGEST_HEX + 1];
 	json_t *o = json_object();
 
+	shared_add_counts(&counts, &s->counts);
+	confine_words(s->shared->confined, confined, sizeof(confined));
 	digest_hex(&spec->pin.commit, commit);
 	set_path(o, "dir", spec->dir);
 	set(o, "state", text(state(s)));
@@ -236,13 +245,19 @@ whole(const struct supervisor *s)
 	set(o, "log", text(s->log));
 	set(o, "pid", json_integer(getpid()));
 	set(o, "worker", json_integer(s->worker));
+	set(o, "warden", json_integer(s->warden.pid));
+	set(o, "confined", text(confined));
+	set(o, "unconfined", json_boolean(spec->unconfined));
+	set(o, "foreground", json_boolean(spec->foreground));
 	set(o, "since", json_integer(s->since));
 	set(o, "worker_since", json_integer(s->worker_since));
 	set(o, "restarts", number(s->restarts));
+	set(o, "restart_ms", number(s->restart_ms));
+	set(o, "slowest_restart_ms", number(s->slowest_ms));
 	set(o, "fuse", counters(s->shared));
 	set(o, "cache", cache_part(&counts));
 	set(o, "origin", origin_part(&counts));
-	set(o, "repositories", repositories(&spec->pin, s->shared));
+	set(o, "repositories", repositories(s));
 	set(o, "waiting", waiting(s->shared));
 	set(o, "last_error", last_error(s->shared));
 	return o;

@@ -27,11 +27,12 @@
 enum {
 	SUPERVISOR_WINDOW_MS = 10000, /* of SUPERVISOR_DEATHS */
 	SUPERVISOR_SICK_MS = 60000,
-	SUPERVISOR_FORK_MS = 1000, /* after fork failed */
+	SUPERVISOR_FORK_MS = 1000, /* after fork, or a sick worker, failed */
 	SUPERVISOR_LEAVE_MS = 4000,
 	SUPERVISOR_COUNTS_MS = 200,
 	SUPERVISOR_READ_AHEAD_KB = 2048, /* two requests under way */
 	SUPERVISOR_STATUS_MAX = 1 << 20,
+	SUPERVISOR_VMSTAT_MAX = 1 << 16,
 };
 
 static void
@@ -76,6 +77,8 @@ do_mount(struct supervisor *s, struct dm_err *err)
 	rc = mount_table_at(s->spec->dir, &e, &found, err);
 	s->major = e.major;
 	s->minor = e.minor;
+	atomic_store(&s->shared->major, e.major);
+	atomic_store(&s->shared->minor, e.minor);
 	if (rc == 0 && !found)
 		return dm_fail(err, DM_IO,
 		    "%s vanished as soon as it was mounted", s->spec->dir);
@@ -137,6 +140,7 @@ become_worker(struct supervisor *s, int report, pid_t supervisor)
 		.shared = s->shared,
 		.fuse_fd = fuse_session_fd(s->session),
 		.report_fd = report,
+		.gone_fd = s->warden.gone_fd,
 		.supervisor = supervisor,
 		.uid = getuid(),
 		.gid = getgid(),
@@ -151,7 +155,27 @@ become_worker(struct supervisor *s, int report, pid_t supervisor)
 	if (s->control.dir_fd >= 0)
 		(void)close(s->control.dir_fd);
 	close_fd(&s->notify_fd);
+	warden_leave(&s->warden);
 	worker_main(&start);
+}
+
+/* How many processes the kernel has killed for want of memory; 0: it does not
+ * say. */
+static uint64_t
+oom_kills(void)
+{
+	DM_AUTO(dm_buf_release)
+	struct dm_buf b = DM_BUF(SUPERVISOR_VMSTAT_MAX);
+	static const char key[] = "\noom_kill ";
+	struct dm_err ignored;
+	const char *at;
+	bool found = false;
+
+	if (dm_file_read(AT_FDCWD, "/proc/vmstat", &b, &found, &ignored) < 0 ||
+	    !found || dm_buf_append(&b, "", 1, &ignored) < 0)
+		return 0;
+	at = strstr(b.data, key);
+	return at != NULL ? strtoull(at + strlen(key), NULL, 10) : 0;
 }
 
 static int
@@ -176,6 +200,7 @@ start_worker(struct supervisor *s, struct dm_err *err)
 	s->report_fd = fds[0];
 	s->worker = pid;
 	s->ready = false;
+	s->oom_kills = oom_kills();
 	s->worker_since = (int64_t)time(NULL);
 	return 0;
 }
@@ -207,12 +232,49 @@ too_many(struct supervisor *s)
 	    now - *oldest <= SUPERVISOR_WINDOW_MS;
 }
 
+/* Add up what the worker said last of its counts; a successor begins anew. */
+static void
+keep_counts(struct supervisor *s)
+{
+	struct shared *m = s->shared;
+
+	shared_add_counts(&s->counts, &m->counts);
+	for (unsigned i = 0; i < SOURCE_MIRRORS_MAX; i++)
+		shared_add_place(&s->places[i], &m->places[i]);
+	memset(&m->counts, 0, sizeof(m->counts));
+	memset(m->places, 0, sizeof(m->places));
+}
+
+/* Was it killed by somebody, rather than by what it did? */
+static bool
+came_from_outside(const struct supervisor *s, int status)
+{
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
+	    oom_kills() == s->oom_kills;
+}
+
+/* One that could not even fail requests: give the machine a rest. */
+static void
+restart_later(struct supervisor *s)
+{
+	s->restarts++;
+	s->wake_ms = dm_now_ms() + SUPERVISOR_FORK_MS;
+}
+
 static void
 worker_died(struct supervisor *s, int status)
 {
-	bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
-	     counts = !killed || !s->ready;
+	bool outside = came_from_outside(s, status), was_ready = s->ready,
+	     was_sick = s->sick;
 
+	s->died_ms = dm_now_ms();
+	keep_counts(s);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_OUTDATED) {
+		shared_bury(s->shared, false);
+		restart_worker(s);
+		return;
+	}
+	shared_bury(s->shared, !outside);
 	if (WIFSIGNALED(status))
 		(void)snprintf(s->why, sizeof(s->why),
 		    "the worker was ended by signal %d (%s)", WTERMSIG(status),
@@ -224,7 +286,7 @@ worker_died(struct supervisor *s, int status)
 	if (s->sick) { /* it was told to end, or could do even less */
 		s->sick = false;
 		s->ndeaths = 0;
-	} else if (counts && too_many(s)) {
+	} else if (!outside && too_many(s)) {
 		s->sick = true;
 		s->wake_ms = dm_now_ms() + SUPERVISOR_SICK_MS;
 		dm_log(DM_LOG_ERROR, "mount",
@@ -233,7 +295,10 @@ worker_died(struct supervisor *s, int status)
 		    SUPERVISOR_DEATHS, SUPERVISOR_WINDOW_MS / 1000,
 		    s->spec->dir, SUPERVISOR_SICK_MS / 1000);
 	}
-	restart_worker(s);
+	if (was_sick && !was_ready && !outside)
+		restart_later(s);
+	else
+		restart_worker(s);
 }
 
 static void
@@ -292,8 +357,12 @@ on_report(struct supervisor *s, struct dm_err *err)
 		return;
 	}
 	s->ready = true;
-	if (s->usable)
+	if (s->usable) {
+		s->restart_ms = dm_now_ms() - s->died_ms;
+		if (s->restart_ms > s->slowest_ms)
+			s->slowest_ms = s->restart_ms;
 		return;
+	}
 	s->usable = true;
 	raise_read_ahead(s);
 	dm_log(DM_LOG_INFO, "mount", "%s is mounted", s->spec->dir);
@@ -441,18 +510,32 @@ wait_ms(const struct supervisor *s)
 	return next <= now ? 0 : (int)(next - now);
 }
 
+/* The warden was killed: have another.  Without one the mount goes on, and is
+ * only less well looked after. */
+static void
+on_warden(struct supervisor *s)
+{
+	struct dm_err err = { 0 };
+
+	warden_dismiss(&s->warden);
+	dm_log(DM_LOG_WARN, "mount", "the warden was killed: another begins");
+	if (warden_start(&s->warden, s->spec->dir, s->shared, &err) < 0)
+		dm_log(DM_LOG_ERROR, "mount", "%s", err.text);
+}
+
 static void
 loop(struct supervisor *s, struct dm_err *err)
 {
 	while (!s->ended) {
-		struct pollfd p[4] = {
+		struct pollfd p[5] = {
 			{ .fd = s->signal_fd, .events = POLLIN },
 			{ .fd = s->report_fd, .events = POLLIN },
 			{ .fd = s->control.fd, .events = POLLIN },
 			{ .fd = s->result_fd }, /* for its error alone */
+			{ .fd = s->warden.gone_fd },
 		};
 
-		if (poll(p, 4, wait_ms(s)) < 0 && errno != EINTR) {
+		if (poll(p, 5, wait_ms(s)) < 0 && errno != EINTR) {
 			(void)dm_fail_errno(err, "poll");
 			return;
 		}
@@ -467,6 +550,8 @@ loop(struct supervisor *s, struct dm_err *err)
 			(void)dm_fail(err, DM_CANCELLED, "interrupted");
 			leave(s);
 		}
+		if (p[4].revents != 0)
+			on_warden(s);
 		on_time(s);
 	}
 }
@@ -505,6 +590,7 @@ clean_up(struct supervisor *s)
 		(void)kill(s->worker, SIGKILL);
 		(void)waitpid(s->worker, NULL, 0);
 	}
+	warden_dismiss(&s->warden);
 	control_close(&s->control);
 	close_fd(&s->signal_fd);
 	close_fd(&s->report_fd);
@@ -525,6 +611,7 @@ supervisor_run(const struct mount_spec *spec, int result_fd, const char *log,
 		.result_fd = result_fd,
 		.notify_fd = spec->notify_fd,
 		.control = { -1, -1, "" },
+		.warden = { .life_fd = -1, .gone_fd = -1 },
 		.wake_ms = DM_NEVER_MS,
 		.leave_ms = DM_NEVER_MS,
 		.since = (int64_t)time(NULL),
@@ -537,6 +624,7 @@ supervisor_run(const struct mount_spec *spec, int result_fd, const char *log,
 	rc = open_signals(&s, &before, err);
 	if (rc == 0 && shared_new(&s.shared, err) == 0 &&
 	    control_listen(&s.control, spec->dir, err) == 0 &&
+	    warden_start(&s.warden, spec->dir, s.shared, err) == 0 &&
 	    do_mount(&s, err) == 0 && start_worker(&s, err) == 0)
 		loop(&s, err);
 	clean_up(&s);

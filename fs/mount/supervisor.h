@@ -10,6 +10,8 @@
 #include "cache/base/attr.h"
 #include "cache/base/err.h"
 #include "fs/mount/control.h"
+#include "fs/mount/shared.h"
+#include "fs/mount/warden.h"
 
 struct mount_spec;
 
@@ -18,11 +20,15 @@ struct mount_spec;
  * socket.  Has one thread and never touches the mounted files, since only its
  * own child could answer.
  *
- * A worker that dies of its own doing, or before it is ready, counts.  Five
- * such deaths within ten seconds, and for the next minute the worker answers
- * EIO to all but getattr of the root; then a whole one is tried again.
- * (A SIGKILL to one that was ready came from outside, and is not counted:
- * should a request have caused it, that one is given up by itself.)
+ * A worker that dies of its own doing counts.  Five such deaths within ten
+ * seconds, and for the next minute the worker answers EIO to all but getattr
+ * of the root; then a whole one is tried again.  A request that three workers
+ * died of is given up.
+ *
+ * A SIGKILL comes from outside, and is nobody's fault, unless the kernel says
+ * that it was out of memory meanwhile.
+ *
+ * Should the supervisor itself be killed, its warden takes off the mount.
  */
 enum { SUPERVISOR_DEATHS = 5 };
 
@@ -35,6 +41,7 @@ struct supervisor {
 	int signal_fd, report_fd, result_fd, leaver_fd,
 	    notify_fd; /* -1: none */
 	struct control_server control;
+	struct warden warden;
 
 	pid_t worker;      /* 0: none now */
 	bool sick;         /* the worker answers EIO */
@@ -46,6 +53,13 @@ struct supervisor {
 	uint64_t deaths[SUPERVISOR_DEATHS]; /* the last ones that counted */
 	unsigned ndeaths;
 	uint64_t restarts;
+	uint64_t oom_kills; /* on this machine, when the worker was started */
+	uint64_t died_ms;   /* when the last worker was found dead */
+	uint64_t restart_ms, slowest_ms; /* from that until the next was ready:
+					  * the last time, and the longest */
+	/* of the workers that are gone */
+	struct shared_counts counts;
+	struct shared_place places[SOURCE_MIRRORS_MAX];
 	int64_t since, worker_since; /* seconds since 1970 */
 	char why[DM_ERR_TEXT];       /* of the last death; "" if none */
 	char log[4096];              /* the log's path; "" is stderr */

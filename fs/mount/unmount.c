@@ -92,17 +92,3 @@ unmount_dir(const char *dir, bool lazy, struct dm_err *err)
 		return dm_fail(err, DM_NOTFOUND, "%s is not mounted", dir);
 	return dm_fail_errno(err, "unmount %s", dir);
 }
-
-void
-unmount_and_exit(const char *dir)
-{
-	if (umount2(dir, UMOUNT_NOFOLLOW | MNT_DETACH) < 0 && errno == EPERM) {
-		sigset_t none;
-
-		(void)sigemptyset(&none);
-		(void)pthread_sigmask(SIG_SETMASK, &none, NULL);
-		(void)execlp("fusermount3", "fusermount3", "-uz", "--", dir,
-		    (char *)NULL);
-	}
-	_exit(0);
-}

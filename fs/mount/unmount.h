@@ -13,8 +13,4 @@ struct dm_err;
  * mounted files, so a dead daemon does no harm.  One thread only. */
 int unmount_dir(const char *dir, bool lazy, struct dm_err *err) DM_MUST_CHECK;
 
-/* The same, lazy, by a process of many threads that is about to end: does not
- * return (it becomes fusermount3 where root's right is missing). */
-void unmount_and_exit(const char *dir) __attribute__((noreturn));
-
 #endif

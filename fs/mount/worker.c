@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <linux/fuse.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,9 +32,12 @@
 #include "cache/net/origin.h"
 #include "fs/mount/mount.h"
 #include "fs/mount/ops.h"
-#include "fs/mount/unmount.h"
 
-enum { WORKER_STATX = 52 }; /* FUSE_STATX, where headers have it */
+enum {
+	WORKER_STATX = 52,      /* FUSE_STATX, where headers have it */
+	WORKER_TICK_S = 2,      /* between looks at whether it is outdated */
+	WORKER_LAST_MS = 10000, /* for the warden to unmount */
+};
 
 static struct fuse_in_header *
 header(struct worker *w, unsigned slot)
@@ -58,6 +62,7 @@ worker_slot_done(struct worker *w, unsigned slot)
 	set_unique(w, slot, 0);
 	note->started_ms = 0;
 	note->begun = 0;
+	note->deaths = 0;
 }
 
 /* Answer without libfuse. */
@@ -99,10 +104,10 @@ refused(struct worker *w, unsigned slot)
 	default:
 		break;
 	}
-	if (note->begun >= SHARED_BEGUN_MAX) {
+	if (note->deaths >= SHARED_DEATHS_MAX) {
 		dm_log(DM_LOG_ERROR, "fuse",
 		    "request %u for inode %ju: %u workers died of it; it fails",
-		    h->opcode, (uintmax_t)h->nodeid, note->begun);
+		    h->opcode, (uintmax_t)h->nodeid, note->deaths);
 		shared_count(w->start.shared, STAT_poisoned, 1);
 		reply_errno(w, h->unique, EIO);
 		return true;
@@ -453,27 +458,111 @@ give_counts(struct worker *w)
 	atomic_store(&s->counts_given, asked);
 }
 
+void
+worker_doubt(struct worker *w)
+{
+	if (!confine_outdated(&w->confine))
+		return;
+	dm_log(DM_LOG_INFO, "worker",
+	    "a folder or a file that it uses was replaced: a new worker "
+	    "goes on");
+	_exit(WORKER_OUTDATED);
+}
+
+/* The supervisor was killed: its warden unmounts.  Till then requests wait,
+ * and then they end with the connection. */
+static void __attribute__((noreturn)) outlive(struct worker *w)
+{
+	struct pollfd p = { .fd = w->start.gone_fd, .events = POLLIN };
+
+	(void)poll(&p, 1, WORKER_LAST_MS);
+	_exit(0);
+}
+
 /* SIGUSR1: counts; SIGUSR2: unmounted; SIGTERM: see if the supervisor died
  * (else it is meant for that one: it came to the whole group). */
 static void
 serve(struct worker *w, const sigset_t *signals)
 {
-	for (;;) {
-		int sig = sigwaitinfo(signals, NULL);
+	const struct timespec tick = { .tv_sec = WORKER_TICK_S };
 
-		if (getppid() != w->start.supervisor) {
-			dm_log(DM_LOG_ERROR, "worker",
-			    "the supervisor died: unmounting %s",
-			    w->start.spec->dir);
-			unmount_and_exit(w->start.spec->dir);
-		}
-		if (sig == SIGUSR1)
-			give_counts(w);
-		else if (sig == SIGUSR2)
+	for (;;) {
+		int sig = sigtimedwait(signals, NULL, &tick);
+
+		if (getppid() != w->start.supervisor)
+			outlive(w);
+		if (sig == SIGUSR2)
 			return;
+		give_counts(w);
+		if (sig < 0)
+			worker_doubt(w);
 	}
 }
 
+/* The cache's directory is made here, since the worker may not make it where
+ * it has to be.  Where it cannot be, the cache finds out, and says so. */
+static void
+allow_cache(struct worker *w)
+{
+	const char *chosen = w->start.spec->cache_dir, *why;
+	char dir[PATH_MAX];
+	struct dm_err ignored;
+
+	if (snprintf(dir, sizeof(dir), "%s", chosen) >= (int)sizeof(dir) ||
+	    (chosen[0] == '\0' &&
+		cache_dir_default(dir, sizeof(dir), &why, &ignored) < 0))
+		return;
+	if (access(dir, F_OK) < 0 && dm_mkdirs(dir, 0700, &ignored) < 0)
+		dm_log(DM_LOG_DEBUG, "worker", "%s", ignored.text);
+	confine_allow(&w->confine, dir, true);
+}
+
+static int
+allow_origins(struct worker *w, struct dm_err *err)
+{
+	const struct source_file *pin = &w->start.spec->pin;
+	bool web = false;
+
+	for (unsigned i = 0; i < pin->nrepositories; i++) {
+		struct origin *o = NULL;
+
+		/* It is not asked for anything. */
+		if (origin_open(&o, NULL, pin->repository[i], err) < 0)
+			return -1;
+		if (origin_folder(o) != NULL)
+			confine_allow_folder(&w->confine, origin_folder(o));
+		else
+			web = true;
+		origin_close(o);
+	}
+	if (web)
+		confine_allow_web(&w->confine);
+	return 0;
+}
+
+/* Before the first byte that a stranger sent, and the first thread. */
+static int
+confine(struct worker *w, struct dm_err *err)
+{
+	struct confine *c = &w->confine;
+	struct shared *s = w->start.shared;
+
+	if (w->start.spec->unconfined)
+		return 0;
+	allow_cache(w);
+	if (!w->start.sick && allow_origins(w, err) < 0)
+		return -1;
+	confine_apply(c);
+	s->confined = c->parts;
+	if (c->missing[0] != '\0' && s->said == 0)
+		dm_log(DM_LOG_WARN, "worker",
+		    "the worker is not confined in full: %s", c->missing);
+	s->said = 1;
+	return 0;
+}
+
+/* INIT is answered with all rights, since the kernel allows more requests in
+ * the background to an answer with CAP_SYS_ADMIN. */
 static int
 set_up(struct worker *w, struct dm_err *err)
 {
@@ -484,10 +573,11 @@ set_up(struct worker *w, struct dm_err *err)
 		return dm_wrap(err, "commit");
 	w->root.ino = FUSE_ROOT_ID;
 	w->root.kind = TREE_DIR;
-	if ((!w->start.sick && open_version(w, err) < 0) ||
-	    task_pool_init(&w->pool, w, err) < 0 || new_session(w, err) < 0)
+	if (task_pool_init(&w->pool, w, err) < 0 || new_session(w, err) < 0 ||
+	    start_thread(w, NULL, err) < 0 ||
+	    begin_session(&w->threads[0], err) < 0 || confine(w, err) < 0)
 		return -1;
-	return 0;
+	return w->start.sick ? 0 : open_version(w, err);
 }
 
 static void
@@ -544,9 +634,8 @@ worker_main(const struct worker_start *start)
 	block_signals(&signals);
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != start->supervisor)
-		unmount_and_exit(start->spec->dir);
-	if (set_up(w, &err) < 0 || start_thread(w, NULL, &err) < 0 ||
-	    begin_session(&w->threads[0], &err) < 0) {
+		outlive(w);
+	if (set_up(w, &err) < 0) {
 		dm_log(DM_LOG_ERROR, "worker", "%s", err.text);
 		report(start, &err);
 		_exit(1);

@@ -9,6 +9,7 @@
 #include "cache/base/attr.h"
 #include "cache/base/err.h"
 #include "fs/format/commit.h"
+#include "fs/mount/confine.h"
 #include "fs/mount/task.h"
 #include "fs/version/version.h"
 
@@ -22,6 +23,7 @@ struct worker_start {
 	struct shared *shared;
 	int fuse_fd;
 	int report_fd; /* gets one struct dm_err: DM_OK, or why it failed */
+	int gone_fd;   /* ends with the supervisor's warden; -1: none */
 	pid_t supervisor;
 	uid_t uid; /* of who mounted */
 	gid_t gid;
@@ -44,6 +46,7 @@ struct worker {
 	struct worker_start start;
 	struct fuse_session *session;
 	struct commit commit;
+	struct confine confine;
 	struct net *net;
 	struct cache *cache;
 	struct origin *origin;
@@ -63,6 +66,14 @@ struct worker {
 /* The request in the slot was answered: a worker that comes after this one
  * owes it nothing. */
 void worker_slot_done(struct worker *w, unsigned slot);
+
+/* Exit status of a worker that wants to be replaced: what it may use has got
+ * other names than when it was confined. */
+enum { WORKER_OUTDATED = 75 };
+
+/* An operation failed.  If the reason may be that this worker is outdated, end
+ * it: the next one runs all that waits once more. */
+void worker_doubt(struct worker *w);
 
 /* Serve until the file system is unmounted (exit status 0) or the supervisor
  * has died.  To be called in a process of one thread, forked for it. */

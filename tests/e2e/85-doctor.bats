@@ -462,9 +462,7 @@ doctor_root () {
 	two_versions
 	datamount --no-git "$REPO@v1" data
 	pid=$(datamount status --json data | json - 'd[0]["pid"]')
-	kill -STOP "$pid"
-	pkill -KILL -P "$pid"
-	kill -KILL "$pid"
+	dead_daemon data
 	eventually gone "$pid"
 	doctor 1 'fail mount-state: the daemon of the mount.*fix: datamount umount' \
 		data

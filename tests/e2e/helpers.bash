@@ -135,14 +135,14 @@ status_of () {
 	json "$T/status.json" "d[0]['$2']"
 }
 
-# A worker that is stopped cannot unmount when it hears that the supervisor is
-# gone: the mount at $1 stays, and nobody answers it.
+# All three are killed: the mount at $1 stays, and nobody answers it.
 dead_daemon () {
-	local supervisor worker
+	local supervisor worker warden
 	supervisor=$(status_of "$1" pid)
 	worker=$(status_of "$1" worker)
-	kill -STOP "$worker"
-	kill -KILL "$supervisor" "$worker"
+	warden=$(status_of "$1" warden)
+	kill -STOP "$supervisor" # or it would start others
+	kill -KILL "$warden" "$worker" "$supervisor"
 }
 
 free_port () {

@@ -76,6 +76,7 @@ start(struct fixture *f, bool sick)
 		.spec = &f->spec,
 		.shared = f->shared,
 		.fuse_fd = f->worker_end,
+		.gone_fd = -1,
 		.supervisor = getpid(),
 		.uid = 12,
 		.gid = 34,
@@ -193,13 +194,13 @@ init(struct fixture *f)
 /* Leave a request as a worker leaves it that is killed while it runs. */
 static void
 owe(struct fixture *f, unsigned slot, uint64_t unique, uint32_t opcode,
-    uint32_t begun)
+    uint32_t deaths)
 {
 	struct fuse_getattr_in in = { 0 };
 
 	(void)request(f->shared->slots[slot], unique, opcode, FUSE_ROOT_ID, &in,
 	    sizeof(in));
-	f->shared->notes[slot].begun = begun;
+	f->shared->notes[slot].deaths = deaths;
 	f->shared->notes[slot].started_ms = 1;
 	if (f->shared->nslots <= slot)
 		f->shared->nslots = slot + 1;
@@ -309,8 +310,8 @@ test_a_request_that_three_workers_died_of_is_given_up(void **state)
 	start(f, false);
 	init(f);
 	stop(f);
-	owe(f, 3, 60, FUSE_GETATTR, SHARED_BEGUN_MAX);
-	owe(f, 4, 61, FUSE_GETATTR, SHARED_BEGUN_MAX - 1);
+	owe(f, 3, 60, FUSE_GETATTR, SHARED_DEATHS_MAX);
+	owe(f, 4, 61, FUSE_GETATTR, SHARED_DEATHS_MAX - 1);
 	start(f, false);
 	assert_int_equal(answer(f, 2), 0);
 	assert_int_equal(answer(f, 60), EIO);
@@ -396,6 +397,7 @@ test_a_broken_commit_is_reported(void **state)
 		.spec = &f->spec,
 		.shared = f->shared,
 		.fuse_fd = f->worker_end,
+		.gone_fd = -1,
 		.supervisor = getpid(),
 	};
 	struct dm_err report = { 0 };
