@@ -281,20 +281,21 @@ diff_versions(struct look *a, struct look *b, const struct cmd_args *args,
 
 /* ---- what A and B name ---- */
 
-/* Whether an operand can only be a repository: with @, or no name of a ref, or
- * a folder with a repository in it. */
-static bool
-names_repository(const char *text)
+/* Whether an operand is a repository: with @, or no name of a ref, or a short
+ * name for one, or a folder with one in it. */
+static int
+names_repository(const char *text, bool *yes, struct dm_err *err)
 {
 	char file[SOURCE_URL_MAX + 16];
 	int n = snprintf(file, sizeof(file), "%s/datamount", text);
 
-	if (strchr(text, '@') != NULL)
-		return true;
-	if (n < 0 || (size_t)n >= sizeof(file) || access(file, F_OK) == 0)
-		return true;
-	return !ref_name_valid(text, strlen(text)) &&
-	    strspn(text, "0123456789abcdef") != strlen(text);
+	if (config_is_short_name(text, yes, err) < 0)
+		return -1;
+	*yes = *yes || strchr(text, '@') != NULL || n < 0 ||
+	    (size_t)n >= sizeof(file) || access(file, F_OK) == 0 ||
+	    (!ref_name_valid(text, strlen(text)) &&
+		strspn(text, "0123456789abcdef") != strlen(text));
+	return 0;
 }
 
 /* The repository of the only .source file of the working directory. */
@@ -334,9 +335,12 @@ diff_with(struct session *sa, struct look *a, const struct cmd_args *args,
 	struct session other = { 0 }, *sb = sa;
 	struct source_name name;
 	struct look b;
+	bool named;
 	int rc;
 
-	if (names_repository(args->operands[1])) {
+	if (names_repository(args->operands[1], &named, err) < 0)
+		return -1;
+	if (named) {
 		if (config_name_parse(&name, args->operands[1], err) < 0 ||
 		    session_open(&other, args, name.repo, err) < 0)
 			return -1;
@@ -364,11 +368,13 @@ run_diff(int argc, char **argv, struct dm_err *err)
 	struct cmd_args args;
 	struct session s;
 	struct look a;
+	bool named;
 	int rc;
 
-	if (cmd_parse(&args, &cmd_diff, argc, argv, 2, 2, err) < 0)
+	if (cmd_parse(&args, &cmd_diff, argc, argv, 2, 2, err) < 0 ||
+	    names_repository(args.operands[0], &named, err) < 0)
 		return -1;
-	if (names_repository(args.operands[0])) {
+	if (named) {
 		if (config_name_parse(&name, args.operands[0], err) < 0)
 			return -1;
 	} else {

@@ -72,6 +72,10 @@ setting () {
 	[ "$(datamount log -n 1 --json pets)" = \
 		"$(datamount log -n 1 --json "$REPO")" ]
 	[ "$(datamount diff pets@v1 v2)" = "$(datamount diff "$REPO@v1" v2)" ]
+	# a short name alone is a repository at main, not a ref
+	[ -z "$(datamount diff pets main)" ]
+	[ "$(datamount diff pets v1)" = "$(datamount diff "$REPO" v1)" ]
+	[ -z "$(datamount diff "$REPO@main" pets)" ]
 	[ "$(datamount diff "$REPO@v1" pets@v2)" = \
 		"$(datamount diff "$REPO@v1" v2)" ]
 	[ "$(datamount tag -l pets)" = "$(datamount tag -l "$REPO")" ]

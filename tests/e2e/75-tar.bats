@@ -62,6 +62,59 @@ tree_of () {
 	datamount verify r@shuffled
 }
 
+@test "old formats of tar, sparse members of all kinds, and Python's tar" {
+	need python3
+	mkdir -p d/sub/empty
+	echo a >d/a
+	echo b >d/sub/b
+	chmod +x d/sub/b
+	: >d/none
+	ln d/a d/sub/hard
+	ln -s ../a d/sub/link
+	head -c 3000000 /dev/urandom >d/big
+	# holes at the beginning, in the middle and at the end; nothing but one
+	truncate -s 9M d/holes
+	for at in 1000000 4000000 4300000; do
+		head -c 5000 /dev/urandom |
+			dd of=d/holes bs=1 seek=$at conv=notrunc status=none
+	done
+	truncate -s 3M d/hole
+	truncate -s 70000 d/small-hole
+	# the name fits in ustar only because it has two parts for it
+	mkdir -p "d/$(printf 'p%.0s' $(seq 90))"
+	echo p >"d/$(printf 'p%.0s' $(seq 90))/$(printf 'q%.0s' $(seq 60))"
+	datamount init r >/dev/null
+	want=$(tree_of "$(datamount commit d r@dir -m dir -q)")
+	# same HOW FILE: the archive has that tree
+	same () {
+		echo "$1" >&2
+		[ "$(tree_of "$(datamount commit - r@new -m "$1" -q <"$2")")" = \
+			"$want" ]
+		datamount branch r -d new
+	}
+	for how in --format=ustar '-S --format=gnu' '-S --format=oldgnu' \
+		'-S --sparse-version=0.0' '-S --sparse-version=0.1' \
+		'-S --sparse-version=1.0' \
+		'--format=pax --pax-option=globexthdr.name=g,comment=c' \
+		'--format=gnu --blocking-factor=1' '-b 128'; do
+		# shellcheck disable=SC2086
+		tar -C d $how -cf t.tar .
+		same "$how" t.tar
+	done
+	for how in USTAR GNU PAX; do
+		python3 -c 'import sys, tarfile
+how = getattr(tarfile, sys.argv[1] + "_FORMAT")
+with tarfile.open("t.tar", "w", format=how) as t:
+    t.add("d", ".")' $how
+		same "$how" t.tar
+	done
+	# the oldest one has neither long names nor a mark for directories
+	rm -r d/p*
+	want=$(tree_of "$(datamount commit d r@short -m short -q)")
+	tar -C d --format=v7 -cf t.tar .
+	same v7 t.tar
+}
+
 @test "the last member of a name wins, and hard links keep what was" {
 	mkdir d e
 	echo old >d/x
