@@ -1,5 +1,7 @@
 /* datamount gc: free what no ref of a repository reaches. */
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "cache/base/digest.h"
 #include "cache/base/err.h"
@@ -97,6 +99,9 @@ run_gc(int argc, char **argv, struct dm_err *err)
 	    cmd_number(&a, "grace", false, GRACE_HOURS, &hours, err) < 0 ||
 	    config_expand(&repo, a.operands[0], err) < 0)
 		return -1;
+	if (strchr(repo, '@') != NULL && access(repo, F_OK) < 0)
+		return cmd_usage(err,
+		    "gc cares for a whole repository: name it without @");
 	if (hours > UINT32_MAX)
 		return cmd_usage(err, "--grace: that is for ever");
 	view.dry = cmd_flag(&a, "dry-run");

@@ -508,7 +508,9 @@ repair_from(const struct cmd_args *a, const char *mirror, struct dm_err *err)
 	o.to = folder;
 	o.timeout_ms = seconds * 1000;
 	o.arg = progress_new("repair", cmd_flag(a, "quiet"));
-	rc = copy_repair(&o, &commit, &r, &left, err);
+	rc = repo_identify(s.repo, err);
+	if (rc == 0)
+		rc = copy_repair(&o, &commit, &r, &left, err);
 	progress_free(o.arg);
 	session_close(&s);
 	if (rc == 0 && !cmd_flag(a, "quiet"))

@@ -5,6 +5,7 @@
  */
 #include "fs/publish/copy.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -412,11 +413,16 @@ static int
 open_folder(struct copy *c, struct dm_err *err)
 {
 	char path[4096];
+	bool there = snprintf(path, sizeof(path), "%s/datamount", c->opt->to) >=
+		(int)sizeof(path) ||
+	    access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
 
-	if (c->opt->make &&
-	    snprintf(path, sizeof(path), "%s/datamount", c->opt->to) <
-		(int)sizeof(path) &&
-	    access(path, F_OK) < 0) {
+	if (!there && !c->opt->make && strstr(c->opt->to, "://") == NULL)
+		return dm_fail(err, DM_NOTFOUND,
+		    "%s is no repository: make it with"
+		    " `datamount clone %s %s`",
+		    c->opt->to, origin_name(c->opt->from), c->opt->to);
+	if (!there && c->opt->make) {
 		if (folder_init_as(&c->folder, c->opt->to, c->opt->id, err) < 0)
 			return -1;
 		return 0;

@@ -89,7 +89,8 @@ refuse_url(const char *path, struct dm_err *err)
 {
 	if (strstr(path, "://") != NULL)
 		return dm_fail(err, DM_INVALID,
-		    "%s is a URL: publish into a folder and serve that", path);
+		    "%s is a URL: write to the folder that is served there",
+		    path);
 	return 0;
 }
 

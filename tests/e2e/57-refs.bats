@@ -62,8 +62,8 @@ answers_alike () {
 @test "tags and branches are not made over HTTP" {
 	publish
 	httpd_start "$REPO"
-	fails 1 'is a URL: publish into a folder' datamount tag "$URL/" v3
-	fails 1 'is a URL: publish into a folder' datamount branch "$URL/" new
+	fails 1 'is a URL: write to the folder' datamount tag "$URL/" v3
+	fails 1 'is a URL: write to the folder' datamount branch "$URL/" new
 }
 
 # The repository as it was when main was at sequence 1, under $T/old; it now is

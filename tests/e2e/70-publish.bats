@@ -32,7 +32,7 @@ id $output" ]
 	[ "$(ls full)" = x ]
 	mkdir empty
 	datamount init empty
-	fails 1 'publish into a folder and serve that' \
+	fails 1 'is a URL: write to the folder' \
 		datamount init https://example.org/r
 }
 

@@ -453,7 +453,14 @@ long_history () {
 	published
 	datamount init other >/dev/null
 	fails 1 'another repository' datamount push repo other
-	fails 1 'nowhere' datamount push repo nowhere
+	for to in nowhere data; do
+		fails 1 "^datamount: $to is no repository: make it with .*clone" \
+			datamount push repo $to
+	done
+	fails 1 'is a URL: write to the folder' datamount push repo http://x/
+	fails 1 'is a URL: write to the folder' datamount clone repo http://x/
+	fails 1 'is a URL: write to the folder' datamount gc http://x/
+	fails 2 'whole repository: name it without @' datamount gc repo@main
 	fails 1 'another repository' datamount clone repo other
 }
 
@@ -512,6 +519,10 @@ long_history () {
 	[[ $output == 'large: '* ]]
 	[ "${#lines[@]}" -eq 1 ]
 	[ -e "$small" ]
+	for from in nowhere data; do
+		fails 1 'no datamount repository there' \
+			datamount verify repo@main --repair-from $from
+	done
 	fails 1 'folder' datamount verify "http://127.0.0.1:9/@$B" \
 		--repair-from mirror
 }
