@@ -256,6 +256,20 @@ missing(const struct read *r, struct directory *dir, uint64_t finished,
 	return fetch_start(r->cache->fetch, &want, wait, err);
 }
 
+/* It is here: will more be wanted? */
+static void
+used(const struct read *r, struct directory *dir)
+{
+	struct fetch_want want = {
+		.origin = r->origin,
+		.blob = r->blob,
+		.dir = dir,
+		.piece = r->at->ordinal,
+	};
+
+	fetch_used(r->cache->fetch, &want);
+}
+
 static int
 stale(const struct read *r, const char *what, struct dm_err *err)
 {
@@ -378,6 +392,8 @@ walk(const struct read *r, struct cache_wait *wait, struct dm_err *err)
 		rc = 1;
 	if (rc == 0)
 		rc = deliver(r, &o, wait, err);
+	if (rc == 1)
+		used(r, dir);
 	if (rc == 0)
 		rc = missing(r, dir, finished, wait, err);
 	directory_put(dir);

@@ -24,7 +24,11 @@
 #include "cache/pool.h"
 #include "cache/store/blob.h"
 
-enum { AHEAD_MS = 60000 }; /* deadline of what nobody waits for */
+enum {
+	AHEAD_MS = 60000, /* deadline of what nobody waits for */
+	/* At a time, of what nobody waits for: half an origin's connections. */
+	AHEAD_RUNNING = 4,
+};
 
 /* ---- callbacks of a transfer, on a thread of net ---- */
 
@@ -97,7 +101,7 @@ on_done(void *arg, const struct dm_err *failure)
 	struct transfer *t = arg;
 	struct fetch *f = t->fetch;
 	struct dm_err err;
-	bool last;
+	bool ahead = t->class != TRANSFER_DEMAND, last;
 
 	if (t->no_memory)
 		(void)dm_fail(&err, DM_NOMEM, "a piece that was fetched");
@@ -110,6 +114,11 @@ on_done(void *arg, const struct dm_err *failure)
 	for (; t->cur < t->n; t->cur++)
 		landing_lost(t->flight[t->cur], &err);
 	free(t);
+	if (ahead) {
+		dm_lock(&f->mu);
+		f->running_ahead--;
+		dm_unlock(&f->mu);
+	}
 	courier_pump(f);
 	dm_lock(&f->mu);
 	f->running--;
@@ -121,23 +130,42 @@ on_done(void *arg, const struct dm_err *failure)
 
 /* ---- starting, as there is memory ---- */
 
+/* The first in the queues, if it may start now.  One that may not keeps back
+ * those that are less urgent. */
+static struct transfer *
+first_locked(struct fetch *f)
+{
+	for (int class = 0; class < TRANSFER_CLASSES; class ++) {
+		struct transfer *t = f->queue[class].head;
+		bool ahead = class != TRANSFER_DEMAND;
+		uint64_t bound = ahead ? f->budget / 2 : f->budget;
+
+		if (t == NULL)
+			continue;
+		if (f->used > 0 && f->used + t->cost > bound)
+			return NULL;
+		if (ahead && f->running_ahead >= AHEAD_RUNNING)
+			return NULL;
+		return t;
+	}
+	return NULL;
+}
+
 static struct transfer *
 next_locked(struct fetch *f)
 {
-	struct transfer_queue *q =
-	    f->demand.head != NULL ? &f->demand : &f->ahead;
-	uint64_t bound = q == &f->demand ? f->budget : f->budget / 2;
-	struct transfer *t = q->head;
+	struct transfer *t = first_locked(f);
 
-	if (t == NULL || (f->used > 0 && f->used + t->cost > bound))
+	if (t == NULL)
 		return NULL;
-	transfer_unlink(q, t);
+	transfer_unlink(&f->queue[t->class], t);
 	if (t->deadline_ms == 0)
 		t->deadline_ms = dm_deadline_ms(AHEAD_MS);
 	for (uint32_t i = 0; i < t->n; i++)
 		t->flight[i]->deadline_ms = t->deadline_ms;
 	f->used += t->cost;
 	f->running++;
+	f->running_ahead += t->class != TRANSFER_DEMAND;
 	return t;
 }
 

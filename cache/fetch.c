@@ -63,10 +63,11 @@ flight_new(struct fetch *f, const struct fetch_want *w, uint32_t piece,
 static void
 promote_locked(struct fetch *f, struct transfer *t)
 {
-	if (t == NULL || !transfer_is_in(&f->ahead, t))
+	if (t == NULL || t->class == TRANSFER_DEMAND)
 		return;
-	transfer_unlink(&f->ahead, t);
-	transfer_push(&f->demand, t);
+	transfer_unlink(&f->queue[t->class], t);
+	t->class = TRANSFER_DEMAND;
+	transfer_push(&f->queue[TRANSFER_DEMAND], t);
 }
 
 /* ---- starting ---- */
@@ -84,11 +85,11 @@ join_locked(struct fetch *f, struct flight *fl, struct cache_wait *w)
 	}
 }
 
-/* Put flights for the range into the table and one transfer into a queue: with
- * deadline_ms 0 that of what nobody waits for.  NULL: no memory. */
+/* Put flights for the range into the table and one transfer into the queue of
+ * its class; deadline_ms 0: nobody waits.  NULL: no memory. */
 static struct transfer *
 queue_locked(struct fetch *f, const struct fetch_want *want,
-    struct turn_range *r, uint64_t deadline_ms)
+    struct turn_range *r, enum transfer_class class, uint64_t deadline_ms)
 {
 	const struct plan *plan = r->plan;
 	struct transfer *t =
@@ -97,6 +98,7 @@ queue_locked(struct fetch *f, const struct fetch_want *want,
 	if (t == NULL)
 		return NULL;
 	t->fetch = f;
+	t->class = class;
 	t->deadline_ms = deadline_ms;
 	for (uint32_t i = r->lo; i < r->hi; i++) {
 		struct flight *fl;
@@ -125,7 +127,7 @@ queue_locked(struct fetch *f, const struct fetch_want *want,
 	}
 	t->off = t->pos = t->flight[0]->off;
 	t->size = t->flight[t->n - 1]->off + t->flight[t->n - 1]->size - t->off;
-	transfer_push(deadline_ms == 0 ? &f->ahead : &f->demand, t);
+	transfer_push(&f->queue[class], t);
 	return t;
 }
 
@@ -174,16 +176,22 @@ choose_locked(struct fetch *f, const struct fetch_want *want,
 	struct stream *s =
 	    stream_of(&f->streams, want->blob, want->piece, PLAN_MOST);
 
+	bool fresh = s->window == 0;
+
 	plan->skip[at] = 0; /* whatever the map claims */
 	skip_in_flight_locked(f, plan, want->blob);
-	if (s->window == 0)
-		s->window = plan_first(&plan->object[at], f->walked);
+	if (fresh)
+		s->window = plan_first(&plan->object[at], f->walked,
+		    stream_misses(&f->streams, want->blob));
 	f->walked = f->walked || plan->object[at].kind != OBJECT_DATA;
-	plan_range(plan, at, s->window, cost_max(f), s->next == 0, &r->lo,
-	    &r->hi);
+	plan_range(plan, at, s->window, cost_max(f), fresh, &r->lo, &r->hi);
 	if (s->window < PLAN_MISS)
 		s->window = PLAN_MISS / 2;
+	if (fresh && s->window > PLAN_MISS)
+		s->window = PLAN_MISS;
 	s->next = plan->first + r->hi;
+	if (!fresh)
+		stream_set_mark(&f->streams, s, want->piece);
 }
 
 /* The map claims what the reader did not find: it may have come in between. */
@@ -220,7 +228,8 @@ begin_locked(struct fetch *f, const struct fetch_want *want,
 		return 0;
 	if (ours < 0)
 		*out = watch_locked(f, want, r, at);
-	else if (queue_locked(f, want, r, wait->deadline_ms) != NULL)
+	else if (queue_locked(f, want, r, TRANSFER_DEMAND, wait->deadline_ms) !=
+	    NULL)
 		*out = flight_find(&f->flights, want->blob, want->piece,
 		    want->dir_off, want->dir_len);
 	return *out == NULL ? -1 : 1;
@@ -310,14 +319,22 @@ fetch_start(struct fetch *f, const struct fetch_want *want,
 	turn_range_end(&range);
 	files_put(range.files);
 	plan_release(&plan);
+	fetch_used(f, want);
 	courier_pump(f);
 	return rc;
+}
+
+/* For what nobody waits for. */
+static bool
+has_room_locked(const struct fetch *f, enum transfer_class class)
+{
+	return !f->stopping && f->used + f->queue[class].cost <= f->budget / 2;
 }
 
 /* Queue the missing runs of a plan; false when there is no more room. */
 static bool
 ahead_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan,
-    struct files *files)
+    struct files *files, enum transfer_class class)
 {
 	struct turn_range r = {
 		.blob = want->blob, .plan = plan, .files = files
@@ -330,12 +347,12 @@ ahead_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan,
 		r.hi = i + 1;
 		if (plan->skip[i] || plan->object[i].stored_size == 0)
 			continue;
-		if (f->stopping || f->used + f->ahead.cost > f->budget / 2)
+		if (!has_room_locked(f, class))
 			return false;
 		plan_range(plan, i, PLAN_MOST, cost_max(f), false, &r.lo,
 		    &r.hi);
 		if (turn_take_range(&f->turns, &r, i, true) > 0)
-			queued = queue_locked(f, want, &r, 0) != NULL;
+			queued = queue_locked(f, want, &r, class, 0) != NULL;
 		else
 			r.hi = i + 1;
 		turn_range_end(&r);
@@ -343,6 +360,77 @@ ahead_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan,
 			return false;
 	}
 	return true;
+}
+
+/* Pieces of the plan from its first on that hold so many stored bytes. */
+static uint32_t
+pieces_of(const struct plan *plan, uint64_t window)
+{
+	uint64_t bytes = 0;
+	uint32_t n = 0;
+
+	while (n < plan->n && bytes < window)
+		bytes += plan->object[n++].stored_size;
+	return n;
+}
+
+/* Queue the next window of the stream, unless another thread has.  Its first
+ * piece, once used, asks for the one behind it: so there is always a window
+ * between the reader and the end of what is asked for. */
+static void
+read_on_locked(struct fetch *f, const struct fetch_want *want,
+    struct plan *plan, struct files *files)
+{
+	struct stream *s = stream_marked(&f->streams, want->blob, want->piece);
+
+	if (s == NULL || s->next != plan->first ||
+	    !has_room_locked(f, TRANSFER_AHEAD))
+		return;
+	s->window = s->window >= PLAN_AHEAD / 2 ? PLAN_AHEAD : s->window * 2;
+	plan->n = pieces_of(plan, s->window);
+	stream_set_mark(&f->streams, s, plan->first);
+	s->next = plan->first + plan->n;
+	(void)ahead_locked(f, want, plan, files, TRANSFER_AHEAD);
+}
+
+/* Where the stream that the piece belongs to goes on; false: nowhere. */
+static bool
+next_of(struct fetch *f, const struct fetch_want *want, uint32_t *next)
+{
+	struct stream *s;
+
+	dm_lock(&f->mu);
+	s = stream_marked(&f->streams, want->blob, want->piece);
+	if (s != NULL)
+		*next = s->next;
+	if (s != NULL && s->next >= directory_count(want->dir)) {
+		stream_set_mark(&f->streams, s, STREAM_NO_MARK);
+		s = NULL;
+	}
+	dm_unlock(&f->mu);
+	return s != NULL;
+}
+
+void
+fetch_used(struct fetch *f, const struct fetch_want *want)
+{
+	struct files *files;
+	struct plan plan;
+	uint32_t next;
+
+	if (want->dir == NULL || want->piece == FETCH_DIR ||
+	    !stream_is_due(&f->streams, want->blob, want->piece) ||
+	    !next_of(f, want, &next) ||
+	    !plan_init(&plan, want->dir, want->blob, next,
+		plan_guess(want->dir, PLAN_AHEAD)))
+		return;
+	files = blob_files(want->blob);
+	dm_lock(&f->mu);
+	read_on_locked(f, want, &plan, files);
+	dm_unlock(&f->mu);
+	plan_release(&plan);
+	files_put(files);
+	courier_pump(f);
 }
 
 static void
@@ -361,7 +449,7 @@ directory_ahead(struct fetch *f, const struct fetch_want *want,
 	    flight_find(&f->flights, want->blob, FETCH_DIR, want->dir_off,
 		want->dir_len) == NULL &&
 	    turn_take_range(&f->turns, &r, 0, true) > 0)
-		(void)queue_locked(f, want, &r, 0); /* droppable */
+		(void)queue_locked(f, want, &r, TRANSFER_BACKGROUND, 0);
 	dm_unlock(&f->mu);
 	turn_range_end(&r);
 }
@@ -386,7 +474,7 @@ fetch_ahead(struct fetch *f, const struct fetch_want *want, uint32_t n)
 			some))
 			break;
 		dm_lock(&f->mu);
-		more = ahead_locked(f, want, &plan, files);
+		more = ahead_locked(f, want, &plan, files, TRANSFER_BACKGROUND);
 		dm_unlock(&f->mu);
 		plan_release(&plan);
 	}
@@ -427,8 +515,8 @@ fetch_open(struct fetch **out, uint64_t memory, struct dm_err *err)
 		return dm_fail(err, DM_NOMEM, "cache");
 	f->budget = memory;
 	f->moved = moved_table_new();
-	transfer_queue_init(&f->demand);
-	transfer_queue_init(&f->ahead);
+	for (int i = 0; i < TRANSFER_CLASSES; i++)
+		transfer_queue_init(&f->queue[i]);
 	dm_mutex_init(&f->mu, DM_RANK_FETCH);
 	dm_cond_init(&f->sooner);
 	if (f->moved == NULL) {
@@ -474,8 +562,8 @@ fetch_stop(struct fetch *f)
 		f->watched = fl->watched;
 		flight_free(fl);
 	}
-	transfer_empty(&f->demand);
-	transfer_empty(&f->ahead);
+	for (int i = 0; i < TRANSFER_CLASSES; i++)
+		transfer_empty(&f->queue[i]);
 	pthread_cond_signal(&f->sooner);
 	dm_unlock(&f->mu);
 	flight_wake(list);

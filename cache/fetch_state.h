@@ -61,9 +61,10 @@ struct fetch {
 	pthread_cond_t sooner; /* sweep_at has moved, or stopping */
 	bool joined, pumping;
 	struct flights flights;
-	struct transfer_queue demand, ahead;
-	uint64_t used;    /* memory of started transfers */
-	uint64_t running; /* transfers that an origin has */
+	struct transfer_queue queue[TRANSFER_CLASSES];
+	uint64_t used;          /* memory of started transfers */
+	uint64_t running;       /* transfers that an origin has */
+	uint64_t running_ahead; /* of these, that nobody waited for */
 	uint64_t sweep_at;
 	struct streams streams;
 	bool walked; /* a piece of a tree was missing before */

@@ -131,7 +131,7 @@ landing_lost(struct flight *fl, const struct dm_err *err)
 			.n = 1,
 		};
 		t->flight[0] = fl;
-		transfer_push(&f->demand, t);
+		transfer_push(&f->queue[TRANSFER_DEMAND], t);
 	}
 	dm_unlock(&f->mu);
 	if (again)

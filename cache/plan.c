@@ -54,11 +54,17 @@ plan_cost(const struct pack_object *o)
 }
 
 uint32_t
-plan_first(const struct pack_object *o, bool walked)
+plan_first(const struct pack_object *o, bool walked, unsigned misses)
 {
+	uint32_t window = PLAN_MISS;
+
 	if (o->kind != OBJECT_DATA && !walked)
 		return o->stored_size + PLAN_ROOT;
-	return o->stored_size >= PLAN_LARGE ? o->stored_size : PLAN_MISS;
+	if (o->stored_size >= PLAN_LARGE)
+		return o->stored_size;
+	while (o->kind == OBJECT_DATA && misses-- > 0 && window < PLAN_MOST)
+		window *= 2;
+	return window;
 }
 
 /* What a range has taken up so far. */

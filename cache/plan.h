@@ -16,6 +16,7 @@ enum {
 	PLAN_MISS = 1 << 20,    /* stored bytes of a first miss */
 	PLAN_ROOT = 16 << 10,   /* of the first piece of a tree, beside it */
 	PLAN_MOST = 8 << 20,    /* of a sequential reader's window */
+	PLAN_AHEAD = 16 << 20,  /* of what is fetched ahead of one */
 	PLAN_GAP = 64 << 10,    /* of pieces that are here, fetched over */
 	PLAN_LARGE = 128 << 10, /* a piece from this size on comes alone */
 	PLAN_PIECES = 2048,     /* in each direction */
@@ -44,9 +45,11 @@ uint64_t plan_cost(const struct pack_object *o);
  * The window of a reader's first miss.  The first piece of a tree that a
  * process asks for is a root, to mount it, and often no other follows: so
  * that costs as little for a large version as for a small one.  After that
- * (walked) neighbours are wanted.  Pure.
+ * (walked) neighbours are wanted.  Small files of a pack of which some were
+ * missed before, here and there, are wanted all, it seems: the window doubles
+ * with each miss.  Pure.
  */
-uint32_t plan_first(const struct pack_object *o, bool walked);
+uint32_t plan_first(const struct pack_object *o, bool walked, unsigned misses);
 
 /*
  * The range of indexes [*lo, *hi) to fetch so that piece number at (an index)

@@ -10,11 +10,21 @@
 struct fetch;
 struct flight;
 
+/* Who is served first: a reader who waits, what a reader will soon want, what
+ * somebody asked for ahead.  The last two are droppable. */
+enum transfer_class {
+	TRANSFER_DEMAND,
+	TRANSFER_AHEAD,
+	TRANSFER_BACKGROUND,
+	TRANSFER_CLASSES
+};
+
 /* One ranged GET, and the flights that it carries, in the order of their
  * bytes. */
 struct transfer {
 	struct transfer *next; /* in a queue */
 	struct fetch *fetch;
+	enum transfer_class class; /* guarded by fetch->mu */
 	uint64_t off, size, cost;
 	uint64_t deadline_ms; /* 0: nobody waits; guarded by fetch->mu */
 

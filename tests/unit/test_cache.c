@@ -863,6 +863,21 @@ test_a_sequential_reader_needs_few_requests(void **state)
 }
 
 static void
+test_a_sequential_reader_finds_what_was_fetched_ahead(void **state)
+{
+	struct fixture *f = *state;
+	struct packed p = { .n = 100, .size = 200001, .seed = 195 };
+	uint64_t end = dm_deadline_ms(10000);
+	struct cache_place at;
+
+	make_pack(f, &p);
+	for (uint32_t i = 0; i < 8; i++)
+		assert_int_equal(read_whole(f, f->cache, &p, i), DM_OK);
+	for (at = place_of(&p, 30); cache_present(f->cache, &at, p.size) == 0;)
+		assert_true(dm_now_ms() < end);
+}
+
+static void
 test_a_small_budget_of_memory_is_enough(void **state)
 {
 	struct fixture *f = *state;
@@ -1014,6 +1029,7 @@ main(void)
 		T(test_what_is_present_is_known_without_asking),
 		T(test_prefetched_pieces_need_no_more_requests),
 		T(test_a_sequential_reader_needs_few_requests),
+		T(test_a_sequential_reader_finds_what_was_fetched_ahead),
 		T(test_a_small_budget_of_memory_is_enough),
 		T(test_fsck_finds_and_drops_what_is_damaged),
 		T(test_fsck_removes_what_nothing_can_prove_without_alarm),

@@ -107,12 +107,27 @@ test_the_first_piece_of_a_tree_brings_little_along(void **state)
 	struct pack_object o = { .stored_size = 50 * KB, .kind = OBJECT_TREE };
 
 	(void)state;
-	assert_int_equal(plan_first(&o, false), 50 * KB + PLAN_ROOT);
-	assert_int_equal(plan_first(&o, true), PLAN_MISS);
+	assert_int_equal(plan_first(&o, false, 0), 50 * KB + PLAN_ROOT);
+	assert_int_equal(plan_first(&o, true, 0), PLAN_MISS);
 	o.kind = OBJECT_DATA;
-	assert_int_equal(plan_first(&o, false), PLAN_MISS);
+	assert_int_equal(plan_first(&o, false, 0), PLAN_MISS);
 	o.stored_size = 500 * KB;
-	assert_int_equal(plan_first(&o, true), 500 * KB);
+	assert_int_equal(plan_first(&o, true, 0), 500 * KB);
+}
+
+static void
+test_small_files_that_keep_being_missed_bring_more_along(void **state)
+{
+	struct pack_object o = { .stored_size = 10 * KB, .kind = OBJECT_DATA };
+
+	(void)state;
+	assert_int_equal(plan_first(&o, true, 1), 2 * PLAN_MISS);
+	assert_int_equal(plan_first(&o, true, 2), 4 * PLAN_MISS);
+	assert_int_equal(plan_first(&o, true, 1000), PLAN_MOST);
+	o.stored_size = 500 * KB;
+	assert_int_equal(plan_first(&o, true, 9), 500 * KB);
+	o = (struct pack_object){ .stored_size = KB, .kind = OBJECT_TREE };
+	assert_int_equal(plan_first(&o, true, 9), PLAN_MISS);
 }
 
 int
@@ -126,6 +141,7 @@ main(void)
 		T(test_a_range_never_ends_in_what_is_here),
 		T(test_memory_bounds_a_range_but_not_its_first_piece),
 		T(test_the_first_piece_of_a_tree_brings_little_along),
+		T(test_small_files_that_keep_being_missed_bring_more_along),
 	};
 
 	return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
