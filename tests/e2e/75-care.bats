@@ -163,10 +163,10 @@ right () {
 }
 
 # late COMMAND...: it waits for the publishers' lock, with all packs written,
-# while gc marks all that is there.
+# while gc marks all that is there, or $MEANWHILE runs.
 late () {
 	python3 -c '
-import fcntl, os, struct, subprocess, sys, time
+import fcntl, os, signal, struct, subprocess, sys, time
 fd = os.open("repo/lock", os.O_RDWR | os.O_CREAT)
 whole = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
 fcntl.fcntl(fd, 37, whole)   # F_OFD_SETLK
@@ -182,6 +182,13 @@ def waits():
 # It opens the lock file last.
 while p.poll() is None and not waits():
     time.sleep(0.01)
+meanwhile = os.environ.get("MEANWHILE")
+if meanwhile:
+    p.send_signal(signal.SIGSTOP)
+    os.close(fd)
+    subprocess.run(meanwhile, shell=True, check=True)
+    p.send_signal(signal.SIGCONT)
+    sys.exit(p.wait())
 os.makedirs("repo/gc", exist_ok=True)
 lines = sorted(f for _, _, fs in os.walk("repo/packs") for f in fs)
 open("repo/gc/marked", "w").write(
@@ -220,6 +227,39 @@ sys.exit(p.wait())' "$@"
 	datamount gc -q repo
 	datamount commit -q - repo@main -m late <first.tar >/dev/null
 	datamount verify -q repo@main
+}
+
+# gc_meanwhile COMMAND...: it has written all packs and stands still while gc,
+# which has no patience, works twice.
+gc_meanwhile () {
+	MEANWHILE='for _ in 1 2; do
+		datamount gc -q repo --repack --grace 0; done' late "$@"
+}
+
+@test "gc takes a publisher's packs, and readers and publisher come through" {
+	need_fuse
+	need python3
+	forgotten
+	nginx_start repo
+	datamount "$URL/@solo" m
+	datamount gc -q repo # or the publisher begins again just for that
+	count=$(packs)
+	run --separate-stderr gc_meanwhile datamount commit -q first repo@main -m x
+	[ "$status" -eq 0 ]
+	[[ $stderr == *'was removed meanwhile: beginning again' ]]
+	[ "$(packs)" -ne "$count" ]
+	right repo@main first
+	datamount verify -q repo@main
+	# what the repacking moved is read by who has known the old packs
+	diff -r data m
+	datamount umount m
+	head -c 20000 /dev/urandom >first/new
+	tar -C first -cf first.tar .
+	fails 1 'removed meanwhile: run the command again' \
+		gc_meanwhile datamount commit -q - repo@tar -m x <first.tar
+	[ ! -e repo/refs/heads/tar ]
+	datamount verify -q repo@main
+	datamount verify -q repo@solo
 }
 
 @test "a mark or temporary file younger than the grace is left alone" {
