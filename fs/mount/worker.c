@@ -494,8 +494,7 @@ serve(struct worker *w, const sigset_t *signals)
 		if (sig == SIGUSR2)
 			return;
 		give_counts(w);
-		if (sig < 0)
-			worker_doubt(w);
+		worker_doubt(w);
 	}
 }
 
