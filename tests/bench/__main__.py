@@ -13,14 +13,23 @@ import sys
 import time
 import traceback
 
-from tests.bench import cold_large, cold_small, table, warm_small
+from tests.bench import (cold_large, cold_small, listing, load, publishing,
+                         table, warm_large, warm_small)
 from tests.bench.bench import GIB, SCALES, Bench
 
 WORKLOADS = {
+    "W1": listing.command_to_ls,
+    "W2": listing.everything,
     "W3": warm_small.page_cached,
     "W4": warm_small.disk_cached,
     "W5": cold_small.cold,
     "W6": cold_large.sequential,
+    "W7": warm_large.sequential,
+    "W8": warm_large.random,
+    "W9": publishing.new_and_unchanged,
+    "W10": publishing.changed,
+    "W11": load.memory,
+    "W12": load.many_mounts,
 }
 
 

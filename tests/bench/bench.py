@@ -86,29 +86,30 @@ class Bench:
             raise Missing(f"{name} is not installed")
         return path
 
-    def run(self, *args, **keys):
+    def run(self, *args, env=None, stdout=subprocess.PIPE):
         """Run; its standard output.  Missing with its error if it fails."""
-        done = subprocess.run(args, env=keys.pop("env", self.environ),
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              stdin=subprocess.DEVNULL, check=False, **keys)
+        done = subprocess.run(args, env=env or self.environ, stdout=stdout,
+                              stderr=subprocess.PIPE,
+                              stdin=subprocess.DEVNULL, check=False)
         if done.returncode != 0:
             lines = done.stderr.decode(errors="replace").strip().split("\n")
             raise Missing(f"{os.path.basename(args[0])} failed: "
                           f"{lines[-1][:200]}")
         return done.stdout
 
-    def seconds(self, *args, **keys):
+    def seconds(self, *args, env=None):
+        """Of a command whose output is thrown away."""
         begun = time.monotonic()
-        self.run(*args, **keys)
+        self.run(*args, env=env, stdout=subprocess.DEVNULL)
         return time.monotonic() - begun
 
-    def shell(self, script, *args, **keys):
+    def shell(self, script, *args):
         """The same for a shell script with pipes; args are $1, $2, ..."""
         return self.seconds("bash", "-euo", "pipefail", "-c", script, "bash",
-                            *args, **keys)
+                            *args)
 
-    def dm(self, *args, **keys):
-        return self.run(self.datamount, *args, **keys)
+    def dm(self, *args):
+        return self.run(self.datamount, *args)
 
     # ---- readers ----
 
@@ -124,6 +125,22 @@ class Bench:
         """Open, read and close each; what the reader says."""
         text = "".join(f"{root}/{name}\n" for name in names)
         return self.reader("files", str(threads), input=text.encode())
+
+    def read_at_once(self, roots, names):
+        """The same files below several roots, a process each."""
+        children = []
+        for root in roots:
+            child = subprocess.Popen(
+                [os.path.join(self.build, "reader"), "files", "1"],
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+            child.stdin.write("".join(f"{root}/{name}\n"
+                                      for name in names).encode())
+            children.append(child)
+        for child in children:  # they begin when their list ends
+            child.stdin.close()
+        for child in children:
+            if child.wait() != 0:
+                raise Missing("a reader failed")
 
     # ---- the state of the machine ----
 

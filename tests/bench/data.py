@@ -75,6 +75,23 @@ def large_file(bench, size):
     return build(bench, f"large-{size // MIB}", "1", make)
 
 
+def new_files(bench, size, count):
+    """count incompressible files of size bytes in all."""
+    def make(path):
+        os.makedirs(path)
+        for i in range(count):
+            write_random(f"{path}/{i:03}.bin", size // count)
+    return build(bench, f"new-{size // MIB}", "1", make)
+
+
+def dvc(bench):
+    """The program, in an environment of its own, from PyPI."""
+    def make(path):
+        bench.run(bench.tool("python3"), "-m", "venv", path)
+        bench.run(f"{path}/bin/pip", "install", "-q", "dvc")
+    return build(bench, "dvc", "1", make) + "/bin/dvc"
+
+
 def program(bench):
     """What tells one build of the program from another."""
     st = os.stat(bench.datamount)
