@@ -92,6 +92,17 @@ test_a_use_makes_a_blob_hotter_than_its_file(void **state)
 }
 
 static void
+test_who_has_just_begun_knows_the_last_uses_too(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(index_tick(f->ix, f->root, &f->key[1], 1));
+	index_free(f->ix);
+	OK(index_new(&f->ix, f->dir, &err));
+	assert_true(last_use(f, 1) > last_use(f, 0));
+}
+
+static void
 test_uses_outlive_the_process(void **state)
 {
 	struct fixture *f = *state;
@@ -144,6 +155,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_a_use_makes_a_blob_hotter_than_its_file),
+		T(test_who_has_just_begun_knows_the_last_uses_too),
 		T(test_uses_outlive_the_process),
 		T(test_a_damaged_index_is_put_aside_and_made_again),
 		T(test_an_index_that_was_removed_is_made_again),
