@@ -605,7 +605,7 @@ cache_counts(struct cache *c, struct cache_counts *out)
 		.waiting = fetch.waiting,
 		.unkept = unkept,
 		.unkept_now = unkept_now,
-		.limit = quota_limit(shelf_quota(shelf)),
+		.limit = quota_limit(shelf_quota(shelf), shelf_root(shelf)),
 		.disk_broken = shelf_broken(shelf),
 	};
 }

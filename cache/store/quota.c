@@ -50,6 +50,7 @@ enum {
 	SAY_MS = 60000,
 	COUNT_S = 60, /* between two counts, by whichever process */
 	STALE_MS = 5000,
+	FULL_MS = 500, /* before a full cache is counted again for a write */
 	LIMIT_MS = 1000,
 	LIMIT_TEXT = 32,
 };
@@ -63,10 +64,12 @@ struct quota {
 	void *arg;
 
 	/* atomic */
-	_Atomic uint64_t limit; /* in force; 0: by what is free */
+	_Atomic uint64_t said;  /* the limit; 0: by what is free */
+	_Atomic uint64_t limit; /* in force, a little less */
 	_Atomic uint64_t limit_at;
 	_Atomic bool evicting;
 	_Atomic uint64_t refused_for_now;
+	_Atomic uint64_t full_until; /* nothing could be evicted */
 
 	/* of who evicts, or wants to */
 	uint64_t evicted, evicted_bytes, say_at;
@@ -277,6 +280,7 @@ limit_now(struct quota *q, int root)
 			dm_log(DM_LOG_DEBUG, "cache", "%s", err.text);
 		if (q->given != 0 && (kept == 0 || q->given < kept))
 			kept = q->given;
+		atomic_store(&q->said, kept);
 		atomic_store(&q->limit, kept - kept / SLACK);
 	}
 	return atomic_load(&q->limit);
@@ -494,15 +498,20 @@ evict(struct quota *q, int root, uint64_t need)
 	DM_AUTO(dm_closep) int fd = -1;
 	bool room = false;
 
+	if (need > 0 && dm_now_ms() < atomic_load(&q->full_until))
+		return false;
 	if (atomic_exchange(&q->evicting, true)) {
 		atomic_fetch_add(&q->refused_for_now, need > 0);
 		return false;
 	}
 	fd = usage_open(root);
-	if (fd >= 0 && lock_eviction(q, fd))
-		room = count_and_evict(q, root, need);
-	else
+	if (fd < 0 || !lock_eviction(q, fd)) {
 		atomic_fetch_add(&q->refused_for_now, need > 0);
+	} else {
+		room = count_and_evict(q, root, need);
+		if (!room)
+			atomic_store(&q->full_until, dm_deadline_ms(FULL_MS));
+	}
 	atomic_store(&q->evicting, false);
 	return room;
 }
@@ -590,9 +599,10 @@ quota_refused_for_now(const struct quota *q)
 }
 
 uint64_t
-quota_limit(const struct quota *q)
+quota_limit(struct quota *q, int root)
 {
-	return atomic_load(&q->limit);
+	(void)limit_now(q, root);
+	return atomic_load(&q->said);
 }
 
 bool

@@ -44,8 +44,8 @@ void quota_used(struct quota *q, int root, uint64_t taken, uint64_t used);
 /* How often quota_take() said no because somebody else was evicting. */
 uint64_t quota_refused_for_now(const struct quota *q);
 
-/* The limit in force, in bytes; 0: by what is free. */
-uint64_t quota_limit(const struct quota *q);
+/* The limit, in bytes; 0: by what is free. */
+uint64_t quota_limit(struct quota *q, int root);
 
 /* May a blob that takes so many bytes grow?  A quarter of the limit is most. */
 bool quota_blob_may_grow(struct quota *q, uint64_t bytes);

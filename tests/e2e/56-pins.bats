@@ -77,6 +77,24 @@ is_here () {
 	fails 1 'repo@old is not pinned' datamount unpin repo@old
 }
 
+@test "a cache full of pins is read through" {
+	local before
+	old_and_new
+	run --separate-stderr datamount pin --fetch repo@old --cache-size 1G
+	before=$(used_bytes)
+	datamount cache limit 10M
+	datamount export -q repo@new out
+	diff -r new out
+	echo "before $before, now $(used_bytes)" >&2
+	# a map of a page is made before there is room for a piece
+	at_most $((before + 200000))
+	[ "$(datamount cache status --json | json - "d['pinned'] >= $OLD_SIZE")" = true ]
+	is_here "$output"
+	# the cache says so
+	run --separate-stderr datamount pin repo@old
+	[[ $stderr == *'the cache may hold 1'*': not all of it will stay'* ]]
+}
+
 @test "pin fetches trees, says what is missing, and keeps what comes later" {
 	old_and_new
 	run --separate-stderr datamount pin repo@old --name mine
