@@ -8,6 +8,7 @@ build: what cannot be measured is a row that says why.
 import argparse
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -126,12 +127,13 @@ def main():
     if unknown:
         parser.error(f"no workload {unknown[0]}; there are "
                      f"{', '.join(WORKLOADS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # with all finally
     bench = Bench(args.build, args.dir, SCALES[args.scale])
     machine = describe(bench, args.scale)
     try:
         rows = measure(bench, wanted)
     finally:
-        bench.remove(bench.path("run"))
+        bench.clean()
     write(args.json, table.to_json(machine, rows))
     print("\n" + "\n".join(f"{k}: {v}" for k, v in machine.items()))
     print("\n" + table.plain(rows) + "\n\n" + table.summary(rows) +

@@ -54,13 +54,24 @@ class Bench:
             if name.lower() in ("http_proxy", "https_proxy", "all_proxy") or \
                     name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
                 del self.environ[name]
-        self.remove(self.path("run"))
+        self.clean()  # after a run that was killed
         os.makedirs(self.path("data"), exist_ok=True)
         for name in ("HOME", "XDG_RUNTIME_DIR"):
             os.makedirs(self.environ[name], 0o700)
 
     def path(self, name):
         return os.path.join(self.top, name)
+
+    def clean(self):
+        """Remove what is no input; unmount first what is mounted there."""
+        run = self.path("run")
+        with open("/proc/self/mountinfo", encoding="utf-8",
+                  errors="surrogateescape") as f:
+            places = [line.split()[4] for line in f]
+        for place in reversed(places):
+            if place.startswith(run + "/"):
+                subprocess.run(["umount", "-l", place], check=False)
+        self.remove(run)
 
     @staticmethod
     def remove(path):
