@@ -1,5 +1,7 @@
 /*
- * Object index in SQLite: one connection, one mutex.
+ * Object index in SQLite: one connection, one mutex.  What is added gathers in
+ * a batch, and is written in order of ids; until then its packs are, to
+ * others, packs that the index has yet to learn.
  *
  * The journal is rolled back, not written ahead: the cache directory may lie
  * on any file system.  A wrong row would become a wrong `where`, so
@@ -27,6 +29,7 @@
 #include "cache/pack/pack_writer.h"
 #include "fs/publish/cache_file.h"
 #include "fs/publish/marks.h"
+#include "fs/publish/object_batch.h"
 
 enum {
 	BUSY_MS = 30000,
@@ -37,7 +40,7 @@ enum {
 static const char schema[] =
     "PRAGMA journal_mode = TRUNCATE;"
     "PRAGMA synchronous = NORMAL;"
-    "PRAGMA cache_size = -65536;" /* KiB */
+    "PRAGMA cache_size = -16384;" /* KiB */
     "BEGIN IMMEDIATE;"
     "CREATE TABLE IF NOT EXISTS pack (no INTEGER PRIMARY KEY,"
     " id BLOB NOT NULL UNIQUE, off INTEGER NOT NULL, len INTEGER NOT NULL,"
@@ -99,6 +102,7 @@ struct object_index {
 	sqlite3 *db;
 	sqlite3_stmt *query[NQUERIES];
 	unsigned reads; /* in the transaction under way; 0: there is none */
+	struct object_batch batch; /* not written yet */
 };
 
 static int
@@ -187,35 +191,19 @@ open_db(struct object_index *ix, const char *path, struct dm_err *err)
 	return 0;
 }
 
-static int
-add_objects_locked(struct object_index *ix, int64_t pack,
-    const struct pack_object *o, uint32_t count, struct dm_err *err)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		sqlite3_stmt *q;
+/* ---- writing the batch ---- */
 
-		/* a where is found beside its owner */
-		if (o[i].kind == OBJECT_WHERE)
-			continue;
-		q = bind_id(ix, Q_OBJECT_ADD, &o[i].id);
-		sqlite3_bind_int(q, 2, (int)o[i].kind);
-		sqlite3_bind_int64(q, 3, pack);
-		sqlite3_bind_int64(q, 4, i);
-		if (run_locked(ix, Q_OBJECT_ADD, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* One pack and its objects, in the transaction under way. */
+/* The pack's row, and its number: 0 if the index has it already. */
 static int
-add_pack_locked(struct object_index *ix, const struct pack_name *name,
-    const struct pack_object *o, uint32_t count, struct dm_err *err)
+write_pack_locked(struct object_index *ix, struct batch_pack *pack,
+    struct dm_err *err)
 {
+	const struct pack_name *name = &pack->name;
 	sqlite3_stmt *q;
 	int64_t no;
 	bool found = false;
 
+	pack->no = 0;
 	(void)bind_id(ix, Q_PACK_NO, &name->id);
 	if (number_locked(ix, Q_PACK_NO, &no, &found, err) < 0 || found)
 		return found ? 0 : -1;
@@ -225,28 +213,82 @@ add_pack_locked(struct object_index *ix, const struct pack_name *name,
 	sqlite3_bind_int64(q, 4, name->count);
 	if (run_locked(ix, Q_PACK_ADD, err) < 0)
 		return -1;
-	return add_objects_locked(ix, sqlite3_last_insert_rowid(ix->db), o,
-	    count, err);
+	pack->no = sqlite3_last_insert_rowid(ix->db);
+	return 0;
 }
 
-int
-object_index_add(struct object_index *ix, const struct pack_name *name,
-    const struct pack_object *objects, uint32_t count, struct dm_err *err)
+static int
+write_rows_locked(struct object_index *ix, struct dm_err *err)
+{
+	struct object_batch *b = &ix->batch;
+
+	for (uint32_t i = 0; i < b->npacks; i++)
+		if (write_pack_locked(ix, &b->pack[i], err) < 0)
+			return -1;
+	object_batch_sort(b);
+	for (uint32_t i = 0; i < b->n; i++) {
+		const struct batch_row *r = &b->row[i];
+		sqlite3_stmt *q;
+
+		if (b->pack[r->pack].no == 0)
+			continue;
+		q = bind_id(ix, Q_OBJECT_ADD, &r->id);
+		sqlite3_bind_int(q, 2, r->kind);
+		sqlite3_bind_int64(q, 3, b->pack[r->pack].no);
+		sqlite3_bind_int64(q, 4, r->at.ordinal);
+		if (run_locked(ix, Q_OBJECT_ADD, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Whether it succeeds or not, the batch is empty behind it. */
+static int
+flush_locked(struct object_index *ix, struct dm_err *err)
 {
 	struct dm_err ignored = { 0 };
 	int rc;
 
-	dm_lock(&ix->mu);
+	if (ix->batch.npacks == 0)
+		return 0;
 	rc = end_read_locked(ix, 0, err);
 	if (rc == 0)
 		rc = run_locked(ix, Q_BEGIN, err);
 	if (rc == 0) {
-		rc = add_pack_locked(ix, name, objects, count, err);
+		rc = write_rows_locked(ix, err);
 		if (rc == 0)
 			rc = run_locked(ix, Q_COMMIT, err);
 		if (rc < 0) /* the first error counts */
 			(void)run_locked(ix, Q_ROLLBACK, &ignored);
 	}
+	object_batch_clear(&ix->batch);
+	return rc;
+}
+
+int
+object_index_flush(struct object_index *ix, struct dm_err *err)
+{
+	int rc;
+
+	dm_lock(&ix->mu);
+	rc = flush_locked(ix, err);
+	dm_unlock(&ix->mu);
+	return rc;
+}
+
+int
+object_index_add(struct object_index *ix, const struct pack_name *name,
+    uint32_t number, const struct pack_object *objects, uint32_t count,
+    struct dm_err *err)
+{
+	int rc = 0;
+
+	dm_lock(&ix->mu);
+	if (ix->batch.n > 0 && ix->batch.n + count > BATCH_ROWS)
+		rc = flush_locked(ix, err);
+	if (rc == 0)
+		rc = object_batch_add(&ix->batch, name, number, objects, count,
+		    err);
 	dm_unlock(&ix->mu);
 	return rc;
 }
@@ -325,7 +367,8 @@ learn_pack(struct object_index *ix, const struct digest *id, struct dm_err *err)
 		return dm_fail(err, DM_NOMEM, "%s", path);
 	for (uint32_t i = 0; i < dir.count; i++)
 		pack_dir_object(&dir, i, &objects[i]);
-	rc = object_index_add(ix, &name, objects, dir.count, err);
+	/* nothing is looked for before all have been learned and written */
+	rc = object_index_add(ix, &name, 0, objects, dir.count, err);
 	free(objects);
 	return rc;
 }
@@ -487,7 +530,7 @@ catch_up(struct object_index *ix, struct dm_err *err)
 		if (strlen(e->d_name) == 2 && e->d_name[0] != '.' &&
 		    list_packs(ix, e->d_name, &known, err) < 0)
 			return -1;
-	return 0;
+	return object_index_flush(ix, err);
 }
 
 int
@@ -519,6 +562,7 @@ object_index_close(struct object_index *ix)
 		sqlite3_finalize(ix->query[i]);
 	sqlite3_close(ix->db);
 	dm_mutex_destroy(&ix->mu);
+	object_batch_release(&ix->batch);
 	free(ix);
 }
 
@@ -562,11 +606,13 @@ object_index_find(struct object_index *ix, const struct digest *id,
 	int rc;
 
 	dm_lock(&ix->mu);
-	rc = begin_read_locked(ix, err);
-	if (rc == 0)
+	*found = object_batch_find(&ix->batch, id, kind, at);
+	rc = *found ? 0 : begin_read_locked(ix, err);
+	if (rc == 0 && !*found) {
 		rc = find_locked(ix, id, kind, at, found, err);
-	if (rc == 0)
-		rc = end_read_locked(ix, READS, err);
+		if (rc == 0)
+			rc = end_read_locked(ix, READS, err);
+	}
 	dm_unlock(&ix->mu);
 	return rc;
 }
@@ -578,7 +624,9 @@ object_index_forget(struct object_index *ix, const struct digest *id,
 	int rc;
 
 	dm_lock(&ix->mu);
-	rc = end_read_locked(ix, 0, err);
+	rc = flush_locked(ix, err);
+	if (rc == 0)
+		rc = end_read_locked(ix, 0, err);
 	if (rc == 0) {
 		sqlite3_bind_int(bind_id(ix, Q_FORGET, id), 2, (int)kind);
 		rc = run_locked(ix, Q_FORGET, err);

@@ -51,13 +51,21 @@ int object_index_forget(struct object_index *ix, const struct digest *id,
 int object_index_rest(struct object_index *ix,
     struct dm_err *err) DM_MUST_CHECK;
 
-/* A pack of the index by its number. */
+/* A pack of the index by its number; not by one that object_index_add was
+ * given. */
 int object_index_pack(struct object_index *ix, uint32_t pack,
     struct pack_name *out, struct dm_err *err) DM_MUST_CHECK;
 
-/* A pack was published: count objects in order. */
+/* A pack was published: count objects in order.  Until it is written, finds
+ * say the caller's number of it; then one of the index. */
 int object_index_add(struct object_index *ix, const struct pack_name *name,
-    const struct pack_object *objects, uint32_t count,
+    uint32_t number, const struct pack_object *objects, uint32_t count,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* Write what was added, once there is enough by itself.  Packs that were not
+ * written are learned from their directories when the index is opened again.
+ */
+int object_index_flush(struct object_index *ix,
     struct dm_err *err) DM_MUST_CHECK;
 
 #endif

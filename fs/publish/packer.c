@@ -1,8 +1,8 @@
 /*
  * Numbers of packs.  Packs of the index have its numbers.  A pack of this run
  * has PACK_LOCAL plus its position in a table that gets its name when it is
- * finished; from then on the index knows its objects too, under a number of
- * its own, and either is good.
+ * finished; from then on the index knows its objects too, at first under that
+ * number and later under one of its own, and either is good.
  */
 #include "fs/publish/packer.h"
 
@@ -205,7 +205,8 @@ open_pack_finish(struct packer *p, struct open_pack *o, struct dm_err *err)
 		return 0;
 	name = &p->local[o->number - PACK_LOCAL];
 	if (pack_writer_finish(o->writer, name, err) < 0 ||
-	    object_index_add(p->ix, name, o->object, o->count, err) < 0)
+	    object_index_add(p->ix, name, o->number, o->object, o->count, err) <
+		0)
 		return -1;
 	p->counts.packs++;
 	p->counts.stored += o->stored + name->dir_len + PACK_TRAILER;
@@ -273,6 +274,17 @@ packer_distrust(struct packer *p, struct folder *f, const struct marks *marked,
 	return reach_open(&p->reach, f, &hooks, err);
 }
 
+/* A pack of this run or of the index. */
+static int
+pack_name(struct packer *p, uint32_t number, struct pack_name *out,
+    struct dm_err *err)
+{
+	if (number < PACK_LOCAL)
+		return object_index_pack(p->ix, number, out, err);
+	*out = p->local[number - PACK_LOCAL];
+	return 0;
+}
+
 /* Is all there below what the index has found?  If not, it has not. */
 static int
 check_below(struct packer *p, const struct digest *id, enum object_kind kind,
@@ -282,7 +294,7 @@ check_below(struct packer *p, const struct digest *id, enum object_kind kind,
 	struct pack_name name;
 	struct dm_err why = { 0 };
 
-	if (object_index_pack(p->ix, at->pack, &name, err) < 0)
+	if (pack_name(p, at->pack, &name, err) < 0)
 		return -1;
 	to.pack = name.id;
 	to.dir_off = name.dir_off;
@@ -336,13 +348,9 @@ int
 packer_pack(struct packer *p, const struct place *at, struct pack_name *out,
     struct dm_err *err)
 {
-	if (at->pack >= PACK_LOCAL) {
-		*out = p->local[at->pack - PACK_LOCAL];
-		return 0;
-	}
-	if (speak_of(p, at->pack, err) < 0)
+	if (at->pack < PACK_LOCAL && speak_of(p, at->pack, err) < 0)
 		return -1;
-	return object_index_pack(p->ix, at->pack, out, err);
+	return pack_name(p, at->pack, out, err);
 }
 
 /* ---- structured objects ---- */
@@ -726,7 +734,7 @@ packer_finish(struct packer *p, struct dm_err *err)
 	    finish_data(p, PACKER_SMALL, err) < 0 ||
 	    open_pack_finish(p, &p->pack[PACKER_STRUCT], err) < 0)
 		return -1;
-	return 0;
+	return object_index_flush(p->ix, err);
 }
 
 void
