@@ -20,9 +20,10 @@ reserve(struct dm_buf *b, size_t size, struct dm_err *err)
 	want = b->size + size + 1;
 	if (want <= b->room)
 		return 0;
-	room = b->room < 64 ? 64 : b->room;
-	while (room < want)
-		room += room / 2;
+	/* by half, or to what is wanted: many are filled in one go */
+	room = b->room + b->room / 2;
+	if (room < want)
+		room = want < 64 ? 64 : want;
 	p = realloc(b->data, room);
 	if (p == NULL)
 		return dm_fail(err, DM_NOMEM, "%zu bytes", room);

@@ -25,7 +25,8 @@
 enum {
 	MOUNT_LOG_MAX = 4 << 20, /* a longer log is set aside as .old */
 	MOUNT_ASK_MS = 5000,
-	MOUNT_STACK_MAX = 64, /* dead mounts on top of each other */
+	MOUNT_UNMOUNT_MS = 60000, /* the kernel forgets file by file */
+	MOUNT_STACK_MAX = 64,     /* dead mounts on top of each other */
 };
 
 /* ---- before mounting ---- */
@@ -422,7 +423,7 @@ mount_unmount(const char *dir, bool lazy, struct dm_err *err)
 	if (mount_table_resolve(dir, path, err) < 0)
 		return -1;
 	rc = control_ask(path, lazy ? CONTROL_DETACH : CONTROL_UNMOUNT,
-	    MOUNT_ASK_MS, &b, &found, err);
+	    MOUNT_UNMOUNT_MS, &b, &found, err);
 	if (rc == 0 && !found)
 		rc = unmount_without_daemon(path, lazy, err);
 	if (rc == 0 || err->code != DM_STALE)
