@@ -53,6 +53,60 @@ publish_and_mount () {
 	[ "$(sent)" -le 200000 ]
 }
 
+# Files $1 to $2 in src, of contents of their own.
+more_files () {
+	python3 - "$1" "$2" <<'END'
+import os
+import sys
+os.makedirs("src", exist_ok=True)
+for i in range(int(sys.argv[1]), int(sys.argv[2])):
+    with open(f"src/f{i:06}", "w", encoding="ascii") as f:
+        f.write(f"content {i}\n")
+END
+}
+
+# Publish src; then mount it from an empty cache and walk it.  Leaves counts
+# in publisher and daemon (KiB), asked, got (bytes).
+measure () {
+	python3 - "$1" <<'END' >publisher
+import resource
+import subprocess
+import sys
+subprocess.run(["datamount", "commit", "src", "repo", "-q", "-m", sys.argv[1]],
+               stdout=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+END
+	read -r publisher <publisher
+	[ -n "${URL:-}" ] || httpd_start repo
+	datamount cache clear
+	rm -f data.source
+	: >"$T/httpd.log"
+	datamount "$URL/" "$T/data"
+	[ "$(find data -type f | wc -l)" = "$1" ]
+	asked=$(requests)
+	got=$(sent)
+	daemon=$(most_memory)
+	datamount umount data
+	echo "$1: publisher $publisher KiB, $asked requests, $got bytes," \
+		"daemon $daemon KiB"
+}
+
+@test "what a walk costs a file is the same for 5 times as many" {
+	need_fuse
+	datamount init repo
+	more_files 0 8000
+	measure 8000
+	local publisher_few=$publisher asked_few=$asked daemon_few=$daemon
+	# an id is 32 bytes that nothing compresses
+	[ "$got" -le $((8000 * 42 + 100000)) ]
+	more_files 8000 40000
+	measure 40000
+	[ "$got" -le $((40000 * 42 + 100000)) ]
+	[ "$asked" -le $((asked_few + 4)) ]
+	[ "$publisher" -le $((publisher_few + 24576)) ]
+	[ "$daemon" -le $((daemon_few + 16384)) ]
+}
+
 @test "100,000 files in one directory cost a mount and a walk little" {
 	need_fuse
 	make_files one
@@ -67,7 +121,7 @@ publish_and_mount () {
 	[ "$(requests)" -le 20 ]
 	diff <(ls -f src | sort) <(ls -f data | sort)
 	echo "daemon: $(most_memory) KiB"
-	[ "$(most_memory)" -lt 98304 ]
+	[ "$(most_memory)" -lt 40960 ]
 }
 
 @test "100,000 files in 1,000 directories, and an update of one of them" {
