@@ -14,6 +14,7 @@
 #include "cache/base/buf.h"
 #include "cache/base/io.h"
 #include "fs/cmd/doctor.h"
+#include "fs/mount/confine.h"
 #include "fs/mount/mount.h"
 
 enum {
@@ -227,6 +228,26 @@ check_limit(struct doctor *d, const char *path, const char *name,
 	}
 }
 
+/* What would keep a worker from harm, should an origin get hold of it? */
+static void
+check_confinement(struct doctor *d)
+{
+	unsigned parts = confine_supported();
+	char words[CONFINE_TEXT];
+
+	confine_words(CONFINE_ALL & ~parts, words, sizeof(words));
+	if (parts != CONFINE_ALL) {
+		doctor_say(d, DOCTOR_WARN, "confinement",
+		    "this kernel lacks %s: mounts do without", words);
+		doctor_fix(d,
+		    "a kernel from 5.19 on, with landlock and seccomp; see "
+		    "datamount-security(7)");
+		return;
+	}
+	confine_words(parts, words, sizeof(words));
+	doctor_say(d, DOCTOR_OK, "confinement", "%s", words);
+}
+
 void
 doctor_fuse(struct doctor *d, bool allow_other)
 {
@@ -237,6 +258,7 @@ doctor_fuse(struct doctor *d, bool allow_other)
 	if (d->failed == failed)
 		try_mount(d);
 	check_allow_other(d, allow_other);
+	check_confinement(d);
 	if (geteuid() == 0) {
 		doctor_say(d, DOCTOR_OK, "max_user_bgreq",
 		    "does not bind root");

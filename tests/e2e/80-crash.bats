@@ -41,11 +41,10 @@ kill_under_readers () {
 	tried worker-kills "$1" 1
 }
 
-# What 1,000 or more kills would take longer than everybody can wait for, is
-# for SOAK=1.
+# With SOAK=1, 5,000 of them, or SOAK_KILLS.
 @test "100 SIGKILLs of the worker, under sixteen readers and in its start: no error" {
 	local kills=100 pids=() supervisor seed pid slowest
-	[ -z "${SOAK-}" ] || kills=${SOAK_KILLS:-1000}
+	[ -z "${SOAK-}" ] || kills=${SOAK_KILLS:-5000}
 	mkdir src/sub
 	for seed in {1..40}; do
 		echo "$seed" >"src/sub/small$seed"
@@ -77,6 +76,7 @@ kill_under_readers () {
 		[ "$(json status.json "d[0]['fuse']['$seed'] >= $kills")" = true ]
 	done
 	slowest=$(json status.json "d[0]['slowest_restart_ms']")
+	tried worker-kills "$kills" "${SEED:-1}"
 	cat reads*
 	echo "# $kills kills: the slowest restart took $slowest ms" >&3
 	# On a machine that has nothing else to do, it is a second.
@@ -122,7 +122,7 @@ kill_under_readers () {
 	bad=$DATAMOUNT_CACHE/blobs/$(basename "$(dirname "$bad")")/$(basename "$bad")
 	[ -f "$bad" ]
 	traced -f -p "$supervisor" -p "$(status_of data worker)" -P "$bad" \
-		-e trace=pread64 -e inject=pread64:signal=SEGV -o trace \
+		-e trace=pread64 -e inject=pread64:signal=ABRT -o trace \
 		2>strace.log 3>&- 4>&- &
 	local tracer=$!
 	eventually grep -qs attached strace.log
@@ -177,8 +177,9 @@ kill_under_readers () {
 }
 
 @test "a supervisor killed while it mounts leaves nothing half" {
-	local pid i
-	for i in {1..6}; do
+	local pid i kills=6
+	[ -z "${SOAK-}" ] || kills=100
+	for ((i = 0; i < kills; i++)); do
 		datamount -q --foreground "$T/repo@main" data 2>log 3>&- 4>&- &
 		pid=$!
 		ends_with_test "$pid"
@@ -187,6 +188,7 @@ kill_under_readers () {
 		wait "$pid" || true
 		eventually eval '! is_mounted data'
 	done
+	tried supervisor-kills "$kills"
 	datamount -q data || datamount -q "$T/repo@main" data
 	diff -r src data
 }

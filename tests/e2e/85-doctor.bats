@@ -172,6 +172,10 @@ doctor_root () {
 		"$conf; echo ' user_allow_other ' >>conf"
 }
 
+@test "what confines a mount is said" {
+	doctor 0 '(ok   confinement: .*seccomp|warn confinement: this kernel lacks )'
+}
+
 @test "limits of reading ahead are compared for ordinary users" {
 	p=/sys/module/fuse/parameters
 	[ -e $p/max_user_bgreq ] || skip "no $p/max_user_bgreq"
