@@ -68,7 +68,7 @@ END
 # Publish src; then mount it from an empty cache and walk it.  Leaves counts
 # in publisher and daemon (KiB), asked, got (bytes).
 measure () {
-	python3 - "$1" <<'END' >publisher
+	python3 - "$1" <<'END' >most
 import resource
 import subprocess
 import sys
@@ -76,7 +76,7 @@ subprocess.run(["datamount", "commit", "src", "repo", "-q", "-m", sys.argv[1]],
                stdout=subprocess.DEVNULL, check=True)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 END
-	read -r publisher <publisher
+	read -r publisher <most
 	[ -n "${URL:-}" ] || httpd_start repo
 	datamount cache clear
 	rm -f data.source
