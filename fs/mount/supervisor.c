@@ -17,6 +17,7 @@
 #include "cache/base/io.h"
 #include "cache/base/log.h"
 #include "fs/mount/attach.h"
+#include "fs/mount/confine.h"
 #include "fs/mount/mount.h"
 #include "fs/mount/mount_table.h"
 #include "fs/mount/shared.h"
@@ -625,8 +626,12 @@ supervisor_run(const struct mount_spec *spec, int result_fd, const char *log,
 	if (rc == 0 && shared_new(&s.shared, err) == 0 &&
 	    control_listen(&s.control, spec->dir, err) == 0 &&
 	    warden_start(&s.warden, spec->dir, s.shared, err) == 0 &&
-	    do_mount(&s, err) == 0 && start_worker(&s, err) == 0)
+	    do_mount(&s, err) == 0 && start_worker(&s, err) == 0) {
+		/* Its environment may hold secrets. */
+		if (!spec->unconfined && !confine_hide())
+			dm_log(DM_LOG_WARN, "mount", "prctl: %m");
 		loop(&s, err);
+	}
 	clean_up(&s);
 	if (s.usable) {
 		dm_log(DM_LOG_INFO, "mount", "%s is unmounted", spec->dir);
