@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <linux/fuse.h>
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,10 +34,9 @@
 #include "fs/mount/ops.h"
 
 enum {
-	WORKER_STATX = 52,        /* FUSE_STATX, where headers have it */
-	WORKER_TICK_S = 2,        /* between looks at whether it is outdated */
-	WORKER_LAST_MS = 10000,   /* for the warden to unmount */
-	WORKER_LARGE = 128 << 10, /* bytes that malloc maps by themselves */
+	WORKER_STATX = 52,      /* FUSE_STATX, where headers have it */
+	WORKER_TICK_S = 2,      /* between looks at whether it is outdated */
+	WORKER_LAST_MS = 10000, /* for the warden to unmount */
 };
 
 static struct fuse_in_header *
@@ -632,8 +630,6 @@ worker_main(const struct worker_start *start)
 
 	w->start = *start;
 	w->main = pthread_self();
-	/* pages of trees come and go, and must leave no holes in the heap */
-	(void)mallopt(M_MMAP_THRESHOLD, WORKER_LARGE);
 	block_signals(&signals);
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != start->supervisor)

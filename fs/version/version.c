@@ -19,7 +19,7 @@
 #include "fs/version/chunked.h"
 #include "fs/version/page.h"
 
-#define PAGES_DEFAULT ((uint64_t)16 << 20)
+#define PAGES_DEFAULT ((uint64_t)12 << 20)
 
 /* Immutable after open. */
 struct version {

@@ -32,7 +32,7 @@ struct version;
 
 struct version_options {
 	bool all_symlinks; /* also those that leave the root */
-	uint64_t pages;    /* bytes of decoded pages kept; 0 = 16 MiB */
+	uint64_t pages;    /* bytes of decoded pages kept; 0 = 12 MiB */
 };
 
 /* cache and origin are borrowed and outlive *out; c is copied.  No I/O. */
