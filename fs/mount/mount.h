@@ -79,9 +79,10 @@ int mount_each_dead(int (*each)(void *arg, const char *dir, struct dm_err *err),
 
 /*
  * Unmount and wait until the daemon has gone: seconds where the kernel knows
- * millions of files, a minute at most.  Busy is DM_STALE, whose text names the processes that use it; with lazy they keep the old
- * version and the mount point is free.  A mount whose daemon is dead is
- * cleaned up.  DM_NOTFOUND: nothing of datamount is mounted there.
+ * millions of files, a minute at most.  Busy is DM_STALE, whose text names the
+ * processes that use it; with lazy they keep the old version and the mount
+ * point is free.  A mount whose daemon is dead is cleaned up.  DM_NOTFOUND:
+ * nothing of datamount is mounted there.
  */
 int mount_unmount(const char *dir, bool lazy, struct dm_err *err) DM_MUST_CHECK;
 
