@@ -179,7 +179,7 @@ do_reading(void *job, struct dm_err *err)
 	char *buf = malloc(READ_BYTES);
 	int rc = -1;
 
-	if (buf == NULL)
+	if (buf == NULL || h == NULL)
 		(void)dm_fail(err, DM_NOMEM, "read a file");
 	else
 		rc = read_file(r->check, &r->node, buf, h, err);

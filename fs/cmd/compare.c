@@ -25,8 +25,13 @@ compare_content(struct version *v, const struct version_node *node, int fd,
 	struct digest_hasher *h = digest_hasher_new();
 	char *buf = malloc(size);
 	struct digest want, is;
-	ssize_t n = buf != NULL ? 1 : -1;
+	ssize_t n = 1;
 
+	if (h == NULL || buf == NULL) {
+		digest_hasher_free(h);
+		free(buf);
+		return dm_fail(err, DM_NOMEM, "compare a file");
+	}
 	while (n > 0) {
 		n = dm_read_full(fd, buf, size);
 		if (n > 0)
