@@ -18,6 +18,7 @@
 #include "cache/base/lock.h"
 #include "cache/fetch.h"
 #include "cache/held.h"
+#include "cache/inside.h"
 #include "cache/moved_table.h"
 #include "cache/net/origin.h"
 #include "cache/pack/pack_dir.h"
@@ -116,6 +117,26 @@ enter(struct cache *c, struct dm_err *err)
 		return 0;
 	leave(c);
 	return dm_fail(err, DM_CANCELLED, "the cache is closing");
+}
+
+struct blob *
+cache_enter(struct cache *c, const struct digest *pack)
+{
+	struct dm_err closing;
+	struct blob *b;
+
+	if (enter(c, &closing) < 0)
+		return NULL;
+	b = store_blob(c->store, pack);
+	if (b == NULL)
+		leave(c);
+	return b;
+}
+
+void
+cache_leave(struct cache *c)
+{
+	leave(c);
 }
 
 const char *

@@ -133,6 +133,42 @@ void cache_prefetch(struct cache *c, struct origin *o,
 int cache_asked(struct cache *c, struct digest **key, size_t *n,
     struct dm_err *err) DM_MUST_CHECK;
 
+/* What the directory of a pack says of an object. */
+struct cache_part {
+	struct digest id;
+	uint64_t off; /* in the pack's plain bytes */
+	uint32_t size;
+};
+
+/* Objects first to first + n - 1 of the pack, and how many bytes and objects
+ * it has in all.  False: there are not so many, or the directory is not here.
+ * Fetches nothing. */
+bool cache_parts(struct cache *c, const struct digest *pack, uint32_t first,
+    uint32_t n, struct cache_part *out, uint32_t *objects, uint64_t *bytes);
+
+/*
+ * The plain bytes of a whole pack as an open file, for who reads it without
+ * us: every object is in it and was hashed in this run, and the file has not
+ * changed since.  What is done to the file from now on, this knows nothing of;
+ * removed, it lasts as long as it is open.
+ *
+ * CACHE_LEND_HASH: what is there and was not hashed is hashed now.
+ * CACHE_LEND_LOOK: the file as it is, proven or not; only to compare it.
+ * False: there is no file, or it is not all there, or not proven.
+ */
+enum cache_lend { CACHE_LEND, CACHE_LEND_HASH, CACHE_LEND_LOOK };
+struct cache_lent {
+	int fd;         /* the caller closes it; -1 if none */
+	uint64_t file;  /* stands for device and inode */
+	uint64_t state; /* the same and size, ctime, link count */
+};
+bool cache_lend(struct cache *c, const struct digest *pack, enum cache_lend how,
+    struct cache_lent *out);
+
+/* Somebody reads the pack's file without us, from begin to end: it does not
+ * grow cold. */
+void cache_lend_mark(struct cache *c, const struct digest *pack, bool begin);
+
 /* Counters since cache_open. */
 struct cache_counts {
 	uint64_t hits;       /* pieces served from disk */

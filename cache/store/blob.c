@@ -27,7 +27,10 @@
 #include "cache/store/files.h"
 #include "cache/store/shelf.h"
 
-enum { PAGE = 4096 }; /* what a file system rounds to, about */
+enum {
+	PAGE = 4096,    /* what a file system rounds to, about */
+	PROVE_FEW = 16, /* small pieces */
+};
 
 struct blob {
 	/* immutable */
@@ -40,6 +43,7 @@ struct blob {
 	_Atomic uint64_t finished;
 	_Atomic bool used, touched;
 	_Atomic bool has_files;
+	_Atomic unsigned lent;
 	_Atomic size_t memory; /* of the directory */
 	/* one bit a piece; made once, under mu, when the layout is known */
 	_Atomic(_Atomic uint64_t *) verified;
@@ -395,6 +399,89 @@ blob_read(struct blob *b, const struct blob_piece *p, uint32_t off, void *buf,
 	return got == HERE;
 }
 
+/* ---- all of it ---- */
+
+/* Hash a piece that is not known to be good. */
+static bool
+prove_piece(struct blob *b, const struct files *f, struct directory *dir,
+    uint32_t n, bool hash)
+{
+	struct pack_object o;
+	struct blob_piece p;
+	uint8_t *data;
+	bool good;
+
+	if (!directory_objects(dir, n, 1, &o) ||
+	    (!hash && o.plain_size > BLOB_SMALL))
+		return false;
+	p = (struct blob_piece){
+		.id = o.id, .off = o.plain_off, .size = o.plain_size, .n = n
+	};
+	data = malloc(p.size);
+	if (data == NULL)
+		return false;
+	good = p.size > BLOB_SMALL ? hash_first(b, f, &p, data) == HERE :
+				     read_and_hash(f, &p, data);
+	free(data);
+	return good;
+}
+
+static bool
+prove_pieces(struct blob *b, const struct files *f, struct directory *dir,
+    bool hash)
+{
+	unsigned few = 0;
+
+	for (uint32_t n = 0; n < directory_count(dir); n++)
+		if (!is_verified(b, n) &&
+		    ((++few > PROVE_FEW && !hash) ||
+			!prove_piece(b, f, dir, n, hash)))
+			return false;
+	return true;
+}
+
+/* A descriptor of its own: what holds it keeps no lock of ours. */
+int
+blob_prove(struct blob *b, struct directory *dir, enum blob_prove how,
+    uint64_t *state)
+{
+	struct files *f = borrow(b, false);
+	bool same = false, unlinked;
+	uint64_t dropped = 0;
+	int fd = -1;
+
+	if (f == NULL)
+		return -1;
+	dm_lock(&b->mu);
+	if (look_locked(b, f) && b->pieces == directory_count(dir)) {
+		same = true;
+		dropped = atomic_load(&b->dropped);
+	}
+	dm_unlock(&b->mu);
+	if (same &&
+	    (how == BLOB_AS_IT_IS || prove_pieces(b, f, dir, how == BLOB_HASH)))
+		fd = shelf_get(b->shelf, &b->key, SHELF_BLOB, false);
+	dm_lock(&b->mu);
+	same =
+	    fd >= 0 && look_locked(b, f) && atomic_load(&b->dropped) == dropped;
+	*state = atomic_load(&b->signature);
+	dm_unlock(&b->mu);
+	files_put(f);
+	if (same && shelf_signature(fd, &unlinked) == *state)
+		return fd;
+	dm_closep(&fd);
+	return -1;
+}
+
+void
+blob_lend(struct blob *b, bool begin)
+{
+	if (begin)
+		atomic_fetch_add(&b->lent, 1);
+	else
+		atomic_fetch_sub(&b->lent, 1);
+}
+
 /* ---- writing ---- */
 
 /* The write itself, and what must surround it.  -1 with errno. */
@@ -579,7 +666,7 @@ blob_was_used(struct blob *b)
 bool
 blob_was_touched(struct blob *b)
 {
-	return atomic_exchange(&b->touched, false);
+	return atomic_exchange(&b->touched, false) || atomic_load(&b->lent) > 0;
 }
 
 void

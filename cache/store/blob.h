@@ -65,6 +65,20 @@ void blob_claims(struct blob *b, uint32_t first, uint32_t n, uint8_t *out);
  * them.  NULL: the disk does not let us. */
 struct files *blob_files(struct blob *b);
 
+/*
+ * Its file, as it is; or only if all pieces are in it and were hashed in this
+ * run, and it has not changed since (of those that are hashed at each read,
+ * some few are hashed now); or the same, with whatever must be hashed now.
+ * dir is the blob's.  *state is as shelf_signature() has it.  The caller closes
+ * the descriptor; -1: not so.
+ */
+enum blob_prove { BLOB_AS_IT_IS, BLOB_PROVEN, BLOB_HASH };
+int blob_prove(struct blob *b, struct directory *dir, enum blob_prove how,
+    uint64_t *state);
+
+/* While somebody else reads its file without us, it counts as used. */
+void blob_lend(struct blob *b, bool begin);
+
 /* A blob that is one piece, with its key as digest: no directory, no map. */
 bool blob_whole_read(struct blob *b, struct dm_buf *out);
 void blob_whole_write(struct blob *b, const void *data, size_t size);
