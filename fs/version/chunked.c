@@ -41,6 +41,27 @@ full_chunks(unsigned level)
 	return n;
 }
 
+/* A list, if it may be fetched or need not be. */
+static int
+get_list(const struct chunked *f, const struct digest *id,
+    const struct cache_place *at, struct page **out, struct cache_wait *wait,
+    struct dm_err *err)
+{
+	struct cache_place where = *at;
+
+	if (f->here) {
+		*out = page_peek(f->pages, OBJECT_CHUNKS, id);
+		if (*out != NULL)
+			return 0;
+		where.ordinal++;
+		if (cache_present(f->cache, at, 1) == 0 ||
+		    cache_present(f->cache, &where, 1) == 0)
+			return dm_fail(err, DM_NOTFOUND,
+			    "the chunk list is not here");
+	}
+	return page_get(f->pages, OBJECT_CHUNKS, id, at, out, wait, err);
+}
+
 /* The top list, compared with what the tree says of the file. */
 static int
 get_top(const struct chunked *f, struct page **out, struct cache_wait *wait,
@@ -48,8 +69,7 @@ get_top(const struct chunked *f, struct page **out, struct cache_wait *wait,
 {
 	DM_AUTO(putp) struct page *p = NULL;
 
-	if (page_get(f->pages, OBJECT_CHUNKS, &f->id, &f->at, &p, wait, err) <
-	    0)
+	if (get_list(f, &f->id, &f->at, &p, wait, err) < 0)
 		return -1;
 	if (p->list.size != f->size || p->list.level > DM_LEVEL_MAX)
 		return fail_lie(f, err);
@@ -74,7 +94,7 @@ get_child(const struct chunked *f, const struct page *index, uint32_t i,
 	if (!stored)
 		return fail_lie(f, err);
 	chunks = i + 1 < l->count ? full : l->chunks - i * full;
-	if (page_get(f->pages, OBJECT_CHUNKS, &id, &at, &p, wait, err) < 0)
+	if (get_list(f, &id, &at, &p, wait, err) < 0)
 		return -1;
 	if (p->list.level + 1 != l->level || p->list.size != size ||
 	    p->list.chunks != chunks || !digest_is_zero(&p->list.whole))
@@ -201,5 +221,81 @@ chunked_present(const struct chunked *f, uint64_t *bytes,
 		off = s.off + s.page->list.size;
 		page_put(s.page);
 	}
+	return 0;
+}
+
+enum { PACK_BATCH = 64 }; /* chunks compared in one go */
+
+/* A file that may be a pack, and how much of it was compared. */
+struct match {
+	struct digest pack;
+	uint32_t objects, next; /* of the pack; the next one to compare */
+	uint64_t bytes;         /* of the pack */
+};
+
+/* Do these chunks of a list page follow in the pack?  n > 0. */
+static bool
+match_some(const struct chunked *f, const struct spot *s, uint32_t first,
+    uint32_t n, struct match *m)
+{
+	struct cache_part part[PACK_BATCH];
+
+	if (!cache_parts(f->cache, &m->pack, m->next, n, part, &m->objects,
+		&m->bytes))
+		return false;
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t off, size;
+		struct digest id;
+
+		chunk_list_at(&s->page->list, first + i, &off, &size, &id);
+		if (part[i].off != s->off + off || part[i].size != size ||
+		    !digest_equal(&part[i].id, &id))
+			return false;
+	}
+	m->next += n;
+	return true;
+}
+
+static bool
+match_page(const struct chunked *f, const struct spot *s, struct match *m)
+{
+	uint32_t count = s->page->list.count, n;
+	struct cache_place at;
+
+	if (s->off == 0) {
+		page_chunk_place(s->page, 0, &at);
+		m->pack = at.pack;
+	}
+	for (uint32_t i = 0; i < count; i += n) {
+		n = count - i < PACK_BATCH ? count - i : PACK_BATCH;
+		if (!match_some(f, s, i, n, m))
+			return false;
+	}
+	return true;
+}
+
+int
+chunked_pack(const struct chunked *f, struct digest *pack, bool *whole,
+    struct cache_wait *wait, struct dm_err *err)
+{
+	struct chunked here = *f;
+	struct match m = { .next = 0 };
+	uint64_t off = 0;
+	struct spot s;
+	bool same;
+
+	*whole = false;
+	here.here = true;
+	while (off < f->size) {
+		if (find(&here, off, &s, wait, err) < 0)
+			return err->code == DM_AGAIN ? -1 : 0;
+		same = match_page(&here, &s, &m);
+		off = s.off + s.page->list.size;
+		page_put(s.page);
+		if (!same)
+			return 0;
+	}
+	*pack = m.pack;
+	*whole = m.next == m.objects && m.bytes == f->size && f->size > 0;
 	return 0;
 }

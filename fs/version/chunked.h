@@ -2,6 +2,7 @@
 #ifndef DM_VERSION_CHUNKED_H
 #define DM_VERSION_CHUNKED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct chunked {
 	struct digest id;
 	struct cache_place at;
 	uint64_t size;
+	bool here; /* fetch no list: DM_NOTFOUND if the cache has it not */
 };
 
 /* Fill size bytes at buf from off on; off + size <= f->size. */
@@ -36,6 +38,12 @@ int chunked_stat(const struct chunked *f, struct digest *whole,
 
 /* How many of its bytes the cache probably has. */
 int chunked_present(const struct chunked *f, uint64_t *bytes,
+    struct cache_wait *wait, struct dm_err *err) DM_MUST_CHECK;
+
+/* *whole: the file is all the plain bytes of one pack, by the pack's own
+ * directory.  Only what is here is looked at: what would have to be fetched
+ * first counts as no. */
+int chunked_pack(const struct chunked *f, struct digest *pack, bool *whole,
     struct cache_wait *wait, struct dm_err *err) DM_MUST_CHECK;
 
 #endif

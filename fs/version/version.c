@@ -667,3 +667,16 @@ version_file_state(struct version *v, const struct version_node *file,
 	}
 	return 0;
 }
+
+int
+version_pack(struct version *v, const struct version_node *file,
+    struct digest *pack, bool *whole, struct cache_wait *wait,
+    struct dm_err *err)
+{
+	struct chunked f = chunked_of(v, file);
+
+	*whole = false;
+	if (check_file(file, err) < 0)
+		return -1;
+	return is_chunked(file) ? chunked_pack(&f, pack, whole, wait, err) : 0;
+}

@@ -119,4 +119,10 @@ int version_file_state(struct version *v, const struct version_node *file,
     uint64_t *chunks, uint64_t *cached, struct cache_wait *wait,
     struct dm_err *err) DM_MUST_CHECK;
 
+/* *whole: the file is all the plain bytes of that pack, as cache_lend() gives
+ * them.  Fetches nothing: what is not known here counts as no. */
+int version_pack(struct version *v, const struct version_node *file,
+    struct digest *pack, bool *whole, struct cache_wait *wait,
+    struct dm_err *err) DM_MUST_CHECK;
+
 #endif
