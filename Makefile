@@ -14,9 +14,21 @@ CLANG   ?= clang
 PKGS    := fuse3 jansson libcurl libzstd openssl sqlite3 libarchive
 B       := build/$(VARIANT)
 
+# With a libfuse that is not the system's: make FUSE_PREFIX=build/libfuse; it
+# is made there if need be.  What is built with it lies apart.
+FUSE_PREFIX ?=
+ifneq ($(FUSE_PREFIX),)
+B        := build/$(VARIANT)-fuse
+override PKG_CONFIG := PKG_CONFIG_PATH=$(abspath $(FUSE_PREFIX))/lib/pkgconfig $(PKG_CONFIG)
+FUSE_INCLUDE := -isystem $(abspath $(FUSE_PREFIX))/include
+ifeq ($(filter clean help,$(MAKECMDGOALS)),)
+include $(FUSE_PREFIX)/made.mk
+endif
+endif
+
 # CFLAGS and LDFLAGS belong to whoever runs make; ours are in DM_*.
 CFLAGS  ?= -O2 -g
-DM_CPPFLAGS := -I. -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -D_FILE_OFFSET_BITS=64 \
+DM_CPPFLAGS := -I. $(FUSE_INCLUDE) -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -D_FILE_OFFSET_BITS=64 \
 	-DDATAMOUNT_VERSION='"$(VERSION)"' $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 DM_CFLAGS := -std=gnu11 -pthread -fno-common -fvisibility=hidden \
 	-Wall -Wextra -Wshadow -Wundef -Wvla -Wformat=2 -Wconversion \
@@ -64,7 +76,7 @@ REPLAY   := $(patsubst build/fuzz/%,$B/replay/%,$(FUZZ))
 FUZZ_FLAGS := -g -O1 -std=gnu11 -pthread -fsanitize=address,undefined
 AIDS     := $B/httpd
 E2E      := $(sort $(wildcard tests/e2e/*.bats))
-SCRIPTS  := $(wildcard scripts/* tests/e2e/*) .ci/run
+SCRIPTS  := $(wildcard scripts/* tests/e2e/* tests/passthrough/*) .ci/run
 MAN      := $(wildcard man/*.[1-9])
 OURS      = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find . -name '*.[ch]')
 objs      = $(patsubst %.c,$B/%.o,$(1))
@@ -228,6 +240,20 @@ fuzz-run: $(FUZZ)
 	@FUZZ_RUNS=$(FUZZ_RUNS) FUZZ_SECONDS=$(FUZZ_SECONDS) DM_RESULTS=$(RESULTS) \
 		scripts/run-fuzzers $(FUZZ)
 
+# make reads this file, and begins anew when it had to be made.
+$(FUSE_PREFIX)/made.mk:
+	@scripts/build-libfuse $(FUSE_PREFIX)
+	@touch $@
+
+check-passthrough: ## tests of files that the kernel reads by itself, as root
+	@scripts/install-deps test
+	@$(MAKE) --no-print-directory FUSE_PREFIX=build/libfuse \
+		E2E='tests/passthrough/*.bats' e2e-passthrough
+
+e2e-passthrough: $B/datamount $(AIDS)
+	$(call with_reports,DM_REQUIRE_FUSE=1 DATAMOUNT=$(CURDIR)/$B/datamount \
+		prove -f -o --timer -e 'bats --tap' $(E2E))
+
 demo: ## install what is needed, build, and show the main job
 	@scripts/install-deps demo
 	@$(MAKE) --no-print-directory all
@@ -251,5 +277,5 @@ help: ## this list
 
 -include $(shell find build -name '*.d' 2>/dev/null)
 .PHONY: all test unit e2e check-asan check-tsan tidy fuzz fuzz-run coverage coverage-run coverage-report \
-	reliability-report bench bench-readme demo install uninstall clean help
+	check-passthrough e2e-passthrough reliability-report bench bench-readme demo install uninstall clean help
 .SECONDARY:
