@@ -19,6 +19,7 @@ enum dm_rank {
 	DM_RANK_PUBLISH, /* fs/publish: the queue of work */
 	DM_RANK_VERSION, /* fs/version: decoded pages */
 	DM_RANK_WORKER,  /* fs/mount: slots, requests that wait */
+	DM_RANK_OPENS,   /* fs/mount: open files */
 	DM_RANK_BLOBS,   /* cache/store: table of open blobs */
 	DM_RANK_BLOB,    /* cache/store: one blob */
 	DM_RANK_SHELF,   /* cache/store: the directory's state */

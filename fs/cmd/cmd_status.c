@@ -137,6 +137,20 @@ print_numbers(const json_t *o)
 }
 
 static void
+print_io(const json_t *o)
+{
+	const json_t *io = json_object_get(o, "io");
+	uint64_t passed = number(o, "fuse", "passed");
+
+	printf("  io       %s: %s", string(io, "mode"), string(io, "why"));
+	if (passed > 0)
+		printf("; %llu of %llu opened files were passed through",
+		    (unsigned long long)passed,
+		    (unsigned long long)number(o, "fuse", "open"));
+	printf("\n");
+}
+
+static void
 print_waiting(const json_t *o)
 {
 	const json_t *list = json_object_get(o, "waiting");
@@ -195,6 +209,7 @@ print_mount(const json_t *o, const struct pinned *p)
 	print_repositories(o);
 	print_pin(o, p);
 	print_state(o);
+	print_io(o);
 	print_numbers(o);
 	print_waiting(o);
 	printf("  log      %s\n", log[0] != '\0' ? log : "standard error");

@@ -405,6 +405,18 @@ set_symlinks(struct config_options *out, const struct cmd_args *a,
 	return 0;
 }
 
+static int
+set_io(struct config_options *out, const struct cmd_args *a, struct dm_err *err)
+{
+	const char *value = cmd_value(a, "io");
+
+	out->io = (enum mount_io)number(find(CONFIG_MOUNT_IO), MOUNT_IO_AUTO);
+	if (value == NULL || mount_io_parse(&out->io, value))
+		return 0;
+	return cmd_usage(err, "%s: --io is auto, daemon or passthrough, not %s",
+	    a->cmd->name, value);
+}
+
 int
 config_options(struct config_options *out, const struct cmd_args *a,
     const char *repo, struct dm_err *err)
@@ -425,7 +437,8 @@ config_options(struct config_options *out, const struct cmd_args *a,
 	    number(find(CONFIG_MOUNT_ALLOW_OTHER), 0) != 0;
 	if (cmd_number(a, "timeout", false, seconds, &seconds, err) < 0 ||
 	    cmd_number(a, "memory", true, out->memory, &out->memory, err) < 0 ||
-	    set_cache_size(out, a, err) < 0 || set_symlinks(out, a, err) < 0)
+	    set_cache_size(out, a, err) < 0 || set_symlinks(out, a, err) < 0 ||
+	    set_io(out, a, err) < 0)
 		return -1;
 	out->timeout_ms = seconds * 1000;
 	return find_cache_dir(out->cache_dir, &out->cache_why,
@@ -572,7 +585,8 @@ config_each(int (*each)(void *arg, const struct config_setting *s,
 		err) < 0 ||
 	    list_allow_other(&l, err) < 0 ||
 	    list_general(&l, CONFIG_MOUNT_SYMLINKS, CONFIG_MOUNT, "inside",
-		err) < 0)
+		err) < 0 ||
+	    list_general(&l, CONFIG_MOUNT_IO, CONFIG_MOUNT, "auto", err) < 0)
 		return -1;
 	for (int i = 0; i < FILES; i++)
 		if (list_repositories(&l, &config.parts[i], err) < 0)

@@ -8,6 +8,7 @@
 
 #include "cache/base/attr.h"
 #include "fs/format/config_file.h"
+#include "fs/mount/mount.h"
 #include "fs/source/source.h"
 
 struct cmd_args;
@@ -46,6 +47,7 @@ struct config_options {
 	uint64_t timeout_ms;      /* 0: none */
 	uint64_t memory;          /* 0: the cache's default */
 	uint64_t cache_size;      /* 0: likewise */
+	enum mount_io io;
 	bool allow_other, all_symlinks;
 };
 int config_options(struct config_options *out, const struct cmd_args *a,

@@ -53,6 +53,7 @@ mounting_options(struct mounting *m, const struct cmd_args *a, const char *repo,
 	spec->timeout_ms = o.timeout_ms;
 	spec->memory = o.memory;
 	spec->cache_size = o.cache_size;
+	spec->io = o.io;
 	spec->all_symlinks = o.all_symlinks;
 	spec->allow_other = o.allow_other || geteuid() == 0;
 	spec->foreground = cmd_flag(a, "foreground");
@@ -72,7 +73,7 @@ closep(struct version **v)
 
 /* Read what the first ls needs. */
 static int
-load_root(const struct mounting *m, struct session *s, struct dm_err *err)
+load_root(struct mounting *m, struct session *s, struct dm_err *err)
 {
 	struct version_options opt = { .all_symlinks = m->spec.all_symlinks };
 	DM_AUTO(closep) struct version *v = NULL;
@@ -89,6 +90,8 @@ load_root(const struct mounting *m, struct session *s, struct dm_err *err)
 			return -1;
 	}
 	version_root(v, &root);
+	m->spec.files = root.files;
+	m->spec.bytes = root.size;
 	return version_children(v, &root, &n, NULL, err);
 }
 
@@ -210,7 +213,7 @@ take_repositories(const json_t *status, struct source_file *pin)
 static int
 decode_status(const json_t *status, struct mount_spec *spec, struct dm_err *err)
 {
-	char commit[DIGEST_HEX + 2];
+	char commit[DIGEST_HEX + 2], io[32];
 	bool whole = status_path(status, "dir", spec->dir, sizeof(spec->dir)) &&
 	    status_path(status, "source", spec->source_path,
 		sizeof(spec->source_path)) &&
@@ -220,9 +223,11 @@ decode_status(const json_t *status, struct mount_spec *spec, struct dm_err *err)
 	    status_path(status, "path", spec->pin.path, sizeof(spec->pin.path));
 
 	take_text(status, "commit", commit, sizeof(commit));
+	take_text(json_object_get(status, "io"), "asked", io, sizeof(io));
 	spec->timeout_ms = take_number(status, "timeout_ms");
 	spec->memory = take_number(status, "memory");
 	spec->cache_size = take_number(status, "cache_size");
+	(void)mount_io_parse(&spec->io, io); /* an older daemon has none */
 	spec->all_symlinks =
 	    json_is_true(json_object_get(status, "all_symlinks"));
 	spec->allow_other =

@@ -31,6 +31,8 @@ int mounting_options(struct mounting *m, const struct cmd_args *a,
 #define CMD_MOUNT_OPTIONS                                                      \
 	{ "allow-other", 0, NULL, "let other users read the mount" },          \
 	    { "symlinks", 0, "all", "show symlinks that leave (or: inside)" }, \
+	    { "io", 0, "auto|daemon|passthrough",                              \
+		    "who reads large files that are cached (auto)" },          \
 	    { "memory", 0, "BYTES", "for bytes in flight at most (256M)" },    \
 	{                                                                      \
 		"foreground", 0, NULL, "stay, and log to standard error"       \

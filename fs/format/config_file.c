@@ -33,6 +33,7 @@ const char *const config_key_names[CONFIG_KEYS] = {
 	[CONFIG_NETWORK_TIMEOUT] = "timeout",
 	[CONFIG_MOUNT_ALLOW_OTHER] = "allow-other",
 	[CONFIG_MOUNT_SYMLINKS] = "symlinks",
+	[CONFIG_MOUNT_IO] = "io",
 	[CONFIG_REPOSITORY_URL] = "url",
 	[CONFIG_REPOSITORY_MIRROR] = "mirror",
 	[CONFIG_REPOSITORY_CACHE_DIR] = "cache-dir",
@@ -107,6 +108,18 @@ check_symlinks(struct text value, uint64_t *number)
 	    "symlinks is all or inside";
 }
 
+static const char *
+check_io(struct text value, uint64_t *number)
+{
+	static const char *const words[] = { "auto", "daemon", "passthrough" };
+
+	for (*number = 0; *number < sizeof(words) / sizeof(words[0]);
+	     (*number)++)
+		if (text_equal(value, words[*number]))
+			return NULL;
+	return "io is auto, daemon or passthrough";
+}
+
 static bool
 has_scheme(struct text value)
 {
@@ -147,6 +160,7 @@ static const struct {
 	[CONFIG_NETWORK_TIMEOUT] = { CONFIG_NETWORK, check_seconds },
 	[CONFIG_MOUNT_ALLOW_OTHER] = { CONFIG_MOUNT, check_flag },
 	[CONFIG_MOUNT_SYMLINKS] = { CONFIG_MOUNT, check_symlinks },
+	[CONFIG_MOUNT_IO] = { CONFIG_MOUNT, check_io },
 	[CONFIG_REPOSITORY_URL] = { CONFIG_REPOSITORY, check_url },
 	[CONFIG_REPOSITORY_MIRROR] = { CONFIG_REPOSITORY, check_url },
 	[CONFIG_REPOSITORY_CACHE_DIR] = { CONFIG_REPOSITORY, check_dir },

@@ -26,6 +26,7 @@ enum config_key {
 	CONFIG_NETWORK_TIMEOUT,
 	CONFIG_MOUNT_ALLOW_OTHER,
 	CONFIG_MOUNT_SYMLINKS,
+	CONFIG_MOUNT_IO,
 	CONFIG_REPOSITORY_URL,
 	CONFIG_REPOSITORY_MIRROR, /* the one key that may come again */
 	CONFIG_REPOSITORY_CACHE_DIR,
@@ -44,7 +45,8 @@ struct config_item {
 	enum config_key key;
 	struct text name; /* of a repository, else empty */
 	struct text value;
-	uint64_t number; /* bytes or seconds; yes and all are 1 */
+	uint64_t number; /* bytes or seconds; yes and all are 1; of
+			  * auto, daemon, passthrough, which it is */
 	unsigned line;   /* from 1 on */
 };
 

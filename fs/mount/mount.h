@@ -13,6 +13,17 @@
 
 struct dm_err;
 
+/*
+ * How files are read.  With MOUNT_IO_DAEMON the kernel opens files by itself,
+ * and each page that it does not have is asked of the daemon.  With
+ * MOUNT_IO_PASSTHROUGH each open is asked, and large files that are complete
+ * in the cache and were hashed are read by the kernel alone.  MOUNT_IO_AUTO
+ * takes what pays for the version's totals.
+ */
+enum mount_io { MOUNT_IO_AUTO, MOUNT_IO_DAEMON, MOUNT_IO_PASSTHROUGH };
+const char *mount_io_name(enum mount_io io);
+bool mount_io_parse(enum mount_io *out, const char *name);
+
 /* What to mount where.  Everything a worker needs to start, also again after
  * it was killed, with the origin down. */
 struct mount_spec {
@@ -25,6 +36,8 @@ struct mount_spec {
 	uint64_t timeout_ms; /* of one read; 0 = none */
 	uint64_t memory;     /* 0 = the cache's default */
 	uint64_t cache_size; /* likewise */
+	enum mount_io io;
+	uint64_t files, bytes; /* totals of what is mounted; for that */
 	bool all_symlinks;
 	bool allow_other; /* the default for root */
 	bool foreground;  /* stay; log to stderr */
@@ -62,8 +75,9 @@ int mount_try(unsigned *major, unsigned *minor,
  * keys are those by which update and sync mount again as it was: strings
  * "dir", "source" (source_path), "repository" (the first, absolute), "commit",
  * "path", "cache_dir"; integers "timeout_ms", "memory", "cache_size";
- * booleans "all_symlinks", "allow_other", "unconfined", "foreground"; and an
- * array of objects, "repositories", of which "url" is a string. */
+ * booleans "all_symlinks", "allow_other", "unconfined", "foreground"; an array
+ * of objects, "repositories", of which "url" is a string; and an object "io"
+ * whose "asked" is one. */
 struct dm_buf;
 int mount_status(const char *dir, struct dm_buf *json, bool *found,
     struct dm_err *err) DM_MUST_CHECK;

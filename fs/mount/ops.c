@@ -14,6 +14,7 @@
 #include "fs/mount/attr.h"
 #include "fs/mount/fault.h"
 #include "fs/mount/mount.h"
+#include "fs/mount/passthrough.h"
 #include "fs/mount/worker.h"
 #include "fs/mount/xattr.h"
 
@@ -40,7 +41,6 @@ op_init(void *userdata, struct fuse_conn_info *conn)
 		FUSE_CAP_CACHE_SYMLINKS, FUSE_CAP_NO_OPEN_SUPPORT,
 		FUSE_CAP_NO_OPENDIR_SUPPORT, FUSE_CAP_EXPLICIT_INVAL_DATA };
 
-	(void)userdata;
 	conn->want = 0;
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
 		conn->want |= conn->capable & wanted[i];
@@ -50,6 +50,7 @@ op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->max_readahead = WORKER_IO_MAX;
 	conn->max_background = OPS_MAX_BACKGROUND;
 	conn->congestion_threshold = OPS_CONGESTION;
+	passthrough_init(userdata, conn);
 }
 
 static int
@@ -280,7 +281,7 @@ op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 
 /* ENOSYS, once: the kernel never asks again, and opens by itself. */
 static void
-op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
 	(void)fi;
@@ -440,8 +441,9 @@ const struct fuse_lowlevel_ops ops_table = {
 	.read = op_read,
 	.readdir = op_readdir,
 	.readdirplus = op_readdirplus,
-	.open = op_open,
-	.opendir = op_open,
+	.open = passthrough_open,
+	.release = passthrough_release,
+	.opendir = op_opendir,
 	.statfs = op_statfs,
 	.getxattr = op_getxattr,
 	.setattr = op_setattr,

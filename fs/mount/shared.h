@@ -33,6 +33,24 @@ enum {
 	SHARED_DEATHS_MAX = 3, /* of workers, that one request may cause */
 	SHARED_FAULTS = 128,
 	SHARED_FAULT_TEXT = 512,
+	SHARED_OPENS = 1 << 18, /* open files, where the kernel tells of them */
+	SHARED_IO_TEXT = 200,
+};
+
+/* How the kernel was told to open files, once and for all: mount.h. */
+enum shared_io {
+	SHARED_IO_UNDECIDED,
+	SHARED_IO_DAEMON,
+	SHARED_IO_PASSTHROUGH,
+};
+
+/* An open file, by its request; see opens.h. */
+struct shared_open {
+	_Atomic uint64_t unique; /* 0: the entry is free */
+	uint64_t ino;
+	uint64_t file, state; /* of what is passed through: struct cache_lent */
+	uint32_t turn;        /* times that the entry was taken */
+	int32_t backing;      /* the kernel's number for that; 0: none is */
 };
 
 enum shared_stat {
@@ -92,11 +110,18 @@ struct shared {
 	_Atomic uint32_t faults_now; /* entries with an ino */
 	struct shared_fault faults[SHARED_FAULTS];
 
+	_Atomic uint32_t io;         /* enum shared_io */
+	char io_why[SHARED_IO_TEXT]; /* written before io */
+	_Atomic uint32_t io_broken;  /* errno of passing through; 0: none */
+	_Atomic uint32_t io_last;    /* the highest backing number noted */
+	_Atomic uint32_t nopens;     /* entries from here on were never used */
+
 	_Atomic uint32_t nslots; /* slots from here on were never used; looking
 				  * at them would take memory for them */
 	uint32_t init_size;      /* 0 until INIT was read */
 	char init[SHARED_INIT_MAX];
 	struct shared_note notes[SHARED_SLOTS];
+	struct shared_open opens[SHARED_OPENS];
 	_Alignas(4096) char slots[SHARED_SLOTS][SHARED_SLOT_SIZE];
 };
 

@@ -188,6 +188,32 @@ repositories(const struct supervisor *s)
 	return list;
 }
 
+/* How files are read, and why so. */
+static json_t *
+io_part(const struct supervisor *s)
+{
+	const struct shared *shared = s->shared;
+	uint32_t io = atomic_load(&shared->io),
+		 broken = atomic_load(&shared->io_broken);
+	char why[SHARED_IO_TEXT + 64] = "";
+
+	if (io != SHARED_IO_UNDECIDED)
+		(void)snprintf(why, sizeof(why), "%.*s", SHARED_IO_TEXT - 1,
+		    shared->io_why);
+	if (broken != 0)
+		(void)snprintf(why, sizeof(why),
+		    "the kernel takes no file of the cache (%s)",
+		    strerrorname_np((int)broken));
+	return json_pack("{s:s,s:s,s:o}", "asked", mount_io_name(s->spec->io),
+	    "mode",
+	    io == SHARED_IO_UNDECIDED ?
+		"undecided" :
+		mount_io_name(io == SHARED_IO_PASSTHROUGH && broken == 0 ?
+			MOUNT_IO_PASSTHROUGH :
+			MOUNT_IO_DAEMON),
+	    "why", text(why));
+}
+
 static json_t *
 last_error(const struct shared *s)
 {
@@ -240,6 +266,7 @@ whole(const struct supervisor *s)
 	set(o, "timeout_ms", number(spec->timeout_ms));
 	set(o, "memory", number(spec->memory));
 	set(o, "cache_size", number(spec->cache_size));
+	set(o, "io", io_part(s));
 	set(o, "all_symlinks", json_boolean(spec->all_symlinks));
 	set(o, "allow_other", json_boolean(spec->allow_other));
 	set(o, "log", text(s->log));

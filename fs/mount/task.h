@@ -50,7 +50,9 @@ struct task {
 	size_t size;
 	off_t off;
 	struct cache_wait wait;
-	bool watched; /* libfuse tells us of interrupts */
+	uint64_t unique; /* of the request */
+	bool replayed;   /* an earlier worker may have answered it */
+	bool watched;    /* libfuse tells us of interrupts */
 	_Atomic int state;
 	_Atomic bool interrupted;
 	struct task *next; /* in the queue */

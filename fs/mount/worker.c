@@ -32,6 +32,7 @@
 #include "cache/net/origin.h"
 #include "fs/mount/mount.h"
 #include "fs/mount/ops.h"
+#include "fs/mount/passthrough.h"
 
 enum {
 	WORKER_STATX = 52,      /* FUSE_STATX, where headers have it */
@@ -104,7 +105,7 @@ refused(struct worker *w, unsigned slot)
 	default:
 		break;
 	}
-	if (note->deaths >= SHARED_DEATHS_MAX) {
+	if (note->deaths >= SHARED_DEATHS_MAX && h->opcode != FUSE_RELEASE) {
 		dm_log(DM_LOG_ERROR, "fuse",
 		    "request %u for inode %ju: %u workers died of it; it fails",
 		    h->opcode, (uintmax_t)h->nodeid, note->deaths);
@@ -112,7 +113,7 @@ refused(struct worker *w, unsigned slot)
 		reply_errno(w, h->unique, EIO);
 		return true;
 	}
-	if (w->start.sick &&
+	if (w->start.sick && h->opcode != FUSE_RELEASE &&
 	    (h->opcode != FUSE_GETATTR || h->nodeid != FUSE_ROOT_ID)) {
 		reply_errno(w, h->unique, EIO);
 		return true;
@@ -144,6 +145,8 @@ handle(struct thread *th, unsigned slot)
 			    "request %u inode %ju process %u", h->opcode,
 			    (uintmax_t)h->nodeid, note->pid);
 		w->pool.tasks[slot].on = th;
+		w->pool.tasks[slot].unique = h->unique;
+		w->pool.tasks[slot].replayed = th->replays;
 		h->pid = slot; /* task_of() finds it by this */
 		fuse_session_process_buf(w->session, &buf);
 	}
@@ -278,7 +281,14 @@ begin_session(struct thread *th, struct dm_err *err)
 	if (s->init_size == 0 || fuse_session_exited(w->session))
 		return dm_fail(err, DM_IO,
 		    "the kernel's FUSE version does not fit");
-	return 0;
+	return passthrough_check(w, err);
+}
+
+/* What was closed, before what is opened: opens.c. */
+static bool
+replays_in(const struct fuse_in_header *h, int pass)
+{
+	return (h->opcode == FUSE_RELEASE) == (pass == 0);
 }
 
 /* Answer what earlier workers owe, before anything new.  The occupied slots
@@ -299,14 +309,19 @@ replay(struct thread *th)
 		if (free_slot[i])
 			p->free[p->nfree++] = (uint16_t)i;
 	dm_unlock(&p->mu);
-	for (unsigned i = 0; i < used; i++) {
-		if (free_slot[i])
+	th->replays = true;
+	for (unsigned k = 0; k < 2 * used; k++) {
+		unsigned i = k % used;
+
+		if (free_slot[i] || !replays_in(header(w, i), k >= used))
 			continue;
 		n++;
+		free_slot[i] = true;
 		shared_count(w->start.shared, STAT_replayed, 1);
 		if (handle(th, i))
 			task_give(p, i);
 	}
+	th->replays = false;
 	if (n > 0)
 		dm_log(DM_LOG_INFO, "worker", "%u requests begun again", n);
 }
@@ -548,6 +563,8 @@ confine(struct worker *w, struct dm_err *err)
 
 	if (w->start.spec->unconfined)
 		return 0;
+	/* The kernel takes files to read by itself from no other. */
+	c->keep_admin = atomic_load(&s->io) == SHARED_IO_PASSTHROUGH;
 	allow_cache(w);
 	if (!w->start.sick && allow_origins(w, err) < 0)
 		return -1;
@@ -576,7 +593,10 @@ set_up(struct worker *w, struct dm_err *err)
 	    start_thread(w, NULL, err) < 0 ||
 	    begin_session(&w->threads[0], err) < 0 || confine(w, err) < 0)
 		return -1;
-	return w->start.sick ? 0 : open_version(w, err);
+	if (!w->start.sick && open_version(w, err) < 0)
+		return -1;
+	return opens_init(&w->opens, w->start.fuse_fd, w->start.shared,
+	    w->cache, err);
 }
 
 static void
@@ -595,6 +615,7 @@ tear_down(struct worker *w)
 	for (unsigned i = 1; i < w->nthreads; i++)
 		(void)pthread_join(w->threads[i].id, NULL);
 	fuse_session_destroy(w->session);
+	opens_release(&w->opens);
 	version_close(w->version);
 	cache_close(w->cache);
 	net_close(w->net); /* ends what still uses the origin */

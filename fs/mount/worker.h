@@ -10,6 +10,7 @@
 #include "cache/base/err.h"
 #include "fs/format/commit.h"
 #include "fs/mount/confine.h"
+#include "fs/mount/opens.h"
 #include "fs/mount/task.h"
 #include "fs/version/version.h"
 
@@ -38,6 +39,7 @@ struct thread {
 	pthread_t id;
 	char *buf;     /* WORKER_IO_MAX bytes for answers */
 	char *scratch; /* where no request that we answer reaches */
+	bool replays;  /* it runs what an earlier worker may have answered */
 	bool parked;   /* the task just run waits for the cache */
 };
 
@@ -57,7 +59,8 @@ struct worker {
 	struct thread threads[1 + WORKER_READERS + WORKER_RUNNERS];
 	unsigned nthreads;
 
-	struct task_pool pool;    /* locks itself */
+	struct opens opens;       /* locks itself */
+	struct task_pool pool;    /* likewise */
 	struct dm_mutex fault_mu; /* of faults: see fault.c */
 	uint64_t fault_window_ms;
 	unsigned fault_logged, fault_dropped;

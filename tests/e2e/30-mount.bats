@@ -379,3 +379,19 @@ killed_while_waiting () {
 	[ ! -e u/data ]
 	[ ! -e u/data.source ]
 }
+
+@test "a build that cannot pass files through says so, and does without" {
+	grep -q 'libfuse that cannot' "$(command -v datamount)" ||
+		skip "built with a libfuse that can"
+	fails 1 '--io=passthrough: .* libfuse 3.17 ' \
+		datamount --io passthrough "$T/repo@main" data
+	[ ! -e data ]
+	[ ! -e data.source ]
+	fails 2 "--io is auto, daemon or passthrough, not fast" \
+		datamount --io fast "$T/repo@main" data
+	datamount --io auto "$T/repo@main" data
+	diff -r --no-dereference src data
+	datamount status data | grep -q '^  io  *daemon: '
+	datamount status data --json |
+		json - "d[0]['io']['asked'] + d[0]['io']['mode']" | grep -x autodaemon
+}

@@ -35,13 +35,14 @@ test_every_key_is_read_with_its_line(void **state)
 		{ CONFIG_NETWORK_TIMEOUT, 7, 0, "0" },
 		{ CONFIG_MOUNT_ALLOW_OTHER, 9, 1, "yes" },
 		{ CONFIG_MOUNT_SYMLINKS, 10, 1, "all" },
-		{ CONFIG_REPOSITORY_URL, 12, 0, "https://a.org/p?key=x y" },
-		{ CONFIG_REPOSITORY_MIRROR, 13, 0, "/mnt/pets" },
-		{ CONFIG_REPOSITORY_MIRROR, 14, 0, "s3://bucket/pets" },
-		{ CONFIG_REPOSITORY_CACHE_DIR, 15, 0, "/c" },
-		{ CONFIG_REPOSITORY_MEMORY, 16, 77, "77" },
-		{ CONFIG_REPOSITORY_TIMEOUT, 17, 60, "60" },
-		{ CONFIG_REPOSITORY_URL, 19, 0, "/srv/v" },
+		{ CONFIG_MOUNT_IO, 11, 2, "passthrough" },
+		{ CONFIG_REPOSITORY_URL, 13, 0, "https://a.org/p?key=x y" },
+		{ CONFIG_REPOSITORY_MIRROR, 14, 0, "/mnt/pets" },
+		{ CONFIG_REPOSITORY_MIRROR, 15, 0, "s3://bucket/pets" },
+		{ CONFIG_REPOSITORY_CACHE_DIR, 16, 0, "/c" },
+		{ CONFIG_REPOSITORY_MEMORY, 17, 77, "77" },
+		{ CONFIG_REPOSITORY_TIMEOUT, 18, 60, "60" },
+		{ CONFIG_REPOSITORY_URL, 20, 0, "/srv/v" },
 	};
 
 	(void)state;
@@ -55,6 +56,7 @@ test_every_key_is_read_with_its_line(void **state)
 	       "[mount]\n"
 	       "allow-other = yes\n"
 	       "symlinks = all\n"
+	       "io = passthrough\n"
 	       "[repository \"pets\"]\n"
 	       "url = https://a.org/p?key=x y\n"
 	       "mirror = /mnt/pets\n"
@@ -72,8 +74,8 @@ test_every_key_is_read_with_its_line(void **state)
 		is_text(f.items[i].value, want[i].value);
 	}
 	is_text(f.items[0].name, "");
-	is_text(f.items[6].name, "pets");
-	is_text(f.items[11].name, "V_1.x-2");
+	is_text(f.items[7].name, "pets");
+	is_text(f.items[12].name, "V_1.x-2");
 	config_file_release(&f);
 }
 
