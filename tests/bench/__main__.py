@@ -51,6 +51,14 @@ def file_system(path):
     return done.stdout.decode().strip().replace("ext2/ext3", "ext4")
 
 
+def built_from():
+    """The commit, if this is a Git work tree; with a plus if changed."""
+    done = subprocess.run(["git", "describe", "--always", "--dirty=+"],
+                          check=False, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL)
+    return done.stdout.decode().strip() or "no Git"
+
+
 def describe(bench, name):
     """The machine; what a table cannot be read without."""
     memory = first_match("/proc/meminfo", "MemTotal").split()[0]
@@ -63,7 +71,7 @@ def describe(bench, name):
         "data on": file_system(bench.top),
         "load before": f"{os.getloadavg()[0]:.1f}",
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "program": bench.dm("version").decode().strip(),
+        "program": f"{bench.dm('version').decode().strip()} ({built_from()})",
     }
 
 
