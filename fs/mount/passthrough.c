@@ -24,8 +24,10 @@
 #include "fs/mount/opens.h"
 #include "fs/mount/worker.h"
 
-/* From this mean size on, what a read saves is more than what an open costs:
- * measured, see the commit. */
+/* From this mean size on, reads save more than opens cost.  Opened, read and
+ * closed again and again, files of 2 MB took 1.3 to 2.3 ms passed through and
+ * 2.1 to 2.8 ms by the daemon's pages; twice that, because a mean hides
+ * small files, which lose by it. */
 static const uint64_t mean_that_pays = (uint64_t)4 << 20;
 
 static const char *const names[] = {
