@@ -575,8 +575,10 @@ cache_present(struct cache *c, const struct cache_place *at,
 	return here ? plain_size : 0;
 }
 
-void
-cache_prefetch(struct cache *c, struct origin *o, const struct cache_place *at,
+/* Have ask fetch from at on, or the directory that must be here first. */
+static void
+ask_ahead(struct cache *c, struct origin *o, const struct cache_place *at,
+    void (*ask)(struct fetch *f, const struct fetch_want *want, uint32_t n),
     uint32_t n)
 {
 	struct fetch_want want = { .origin = o, .piece = FETCH_DIR };
@@ -595,10 +597,23 @@ cache_prefetch(struct cache *c, struct origin *o, const struct cache_place *at,
 		want.dir = blob_directory(want.blob);
 		if (want.dir != NULL)
 			want.piece = at->ordinal;
-		fetch_ahead(c->fetch, &want, n);
+		ask(c->fetch, &want, n);
 		directory_put(want.dir);
 	}
 	leave(c);
+}
+
+void
+cache_prefetch(struct cache *c, struct origin *o, const struct cache_place *at,
+    uint32_t n)
+{
+	ask_ahead(c, o, at, fetch_ahead, n);
+}
+
+void
+cache_expect(struct cache *c, struct origin *o, const struct cache_place *at)
+{
+	ask_ahead(c, o, at, fetch_expect, 0);
 }
 
 int

@@ -169,6 +169,12 @@ bool cache_lend(struct cache *c, const struct digest *pack, enum cache_lend how,
  * grow cold. */
 void cache_lend_mark(struct cache *c, const struct digest *pack, bool begin);
 
+/* Whoever reads small files in order will come to at before long: fetch its
+ * pack's directory or, if that is here, a first window from at on; more
+ * follows when it is read.  Droppable likewise, and cheap to repeat. */
+void cache_expect(struct cache *c, struct origin *o,
+    const struct cache_place *at);
+
 /* Counters since cache_open. */
 struct cache_counts {
 	uint64_t hits;       /* pieces served from disk */

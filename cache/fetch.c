@@ -435,7 +435,7 @@ fetch_used(struct fetch *f, const struct fetch_want *want)
 
 static void
 directory_ahead(struct fetch *f, const struct fetch_want *want,
-    struct files *files)
+    struct files *files, enum transfer_class class)
 {
 	struct turn_range r = {
 		.blob = want->blob,
@@ -449,9 +449,48 @@ directory_ahead(struct fetch *f, const struct fetch_want *want,
 	    flight_find(&f->flights, want->blob, FETCH_DIR, want->dir_off,
 		want->dir_len) == NULL &&
 	    turn_take_range(&f->turns, &r, 0, true) > 0)
-		(void)queue_locked(f, want, &r, TRANSFER_BACKGROUND, 0);
+		(void)queue_locked(f, want, &r, class, 0);
 	dm_unlock(&f->mu);
 	turn_range_end(&r);
+}
+
+/* Begin a stream that comes to the piece, unless there is one. */
+static void
+expect_piece(struct fetch *f, const struct fetch_want *want)
+{
+	struct stream *s;
+	bool begun;
+
+	dm_lock(&f->mu);
+	begun = !stream_is_in(&f->streams, want->blob);
+	if (begun) {
+		s = stream_of(&f->streams, want->blob, want->piece, PLAN_MOST);
+		s->window = 2 * PLAN_MISS;
+		s->next = want->piece;
+		stream_set_mark(&f->streams, s, want->piece);
+	}
+	dm_unlock(&f->mu);
+	if (begun)
+		fetch_used(f, want);
+}
+
+void
+fetch_expect(struct fetch *f, const struct fetch_want *want, uint32_t n)
+{
+	struct files *files;
+	struct dm_err err;
+
+	(void)n;
+	if (check_want(want, &err) < 0)
+		return;
+	if (want->piece != FETCH_DIR) {
+		expect_piece(f, want);
+		return;
+	}
+	files = blob_files(want->blob);
+	directory_ahead(f, want, files, TRANSFER_AHEAD);
+	files_put(files);
+	courier_pump(f);
 }
 
 void
@@ -466,7 +505,7 @@ fetch_ahead(struct fetch *f, const struct fetch_want *want, uint32_t n)
 		return;
 	files = blob_files(want->blob);
 	if (want->piece == FETCH_DIR)
-		directory_ahead(f, want, files);
+		directory_ahead(f, want, files, TRANSFER_BACKGROUND);
 	for (uint32_t done = 0; more && done < n; done += PLAN_PIECES) {
 		uint32_t some = n - done < PLAN_PIECES ? n - done : PLAN_PIECES;
 

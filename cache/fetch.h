@@ -62,6 +62,10 @@ int fetch_start(struct fetch *f, const struct fetch_want *want,
 /* Fetch what is missing of n pieces from want->piece on, if there is room. */
 void fetch_ahead(struct fetch *f, const struct fetch_want *want, uint32_t n);
 
+/* A reader who goes forward is on its way to want->piece: fetch a first window
+ * from there on, or the directory.  n is of no account. */
+void fetch_expect(struct fetch *f, const struct fetch_want *want, uint32_t n);
+
 /* The piece of want is in use.  If its reader goes forward, what comes next is
  * fetched before it is missed.  Cheap if not. */
 void fetch_used(struct fetch *f, const struct fetch_want *want);

@@ -48,6 +48,15 @@ stream_misses(struct streams *t, const struct blob *b)
 	return t->count[i].misses++;
 }
 
+bool
+stream_is_in(const struct streams *t, const struct blob *b)
+{
+	for (int i = 0; i < STREAMS; i++)
+		if (t->stream[i].blob == b)
+			return true;
+	return false;
+}
+
 void
 stream_set_mark(struct streams *t, struct stream *s, uint32_t mark)
 {

@@ -50,6 +50,9 @@ struct stream *stream_of(struct streams *t, struct blob *b, uint32_t piece,
  * as is remembered. */
 unsigned stream_misses(struct streams *t, const struct blob *b);
 
+/* Does any stream go through the blob, wherever it is by now? */
+bool stream_is_in(const struct streams *t, const struct blob *b);
+
 void stream_set_mark(struct streams *t, struct stream *s, uint32_t mark);
 
 /* A use of that piece: should more be fetched ahead?  Any thread, no lock; to

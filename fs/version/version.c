@@ -16,13 +16,15 @@
 
 #include "cache/base/err.h"
 #include "fs/format/tree_layout.h"
+#include "fs/version/ahead.h"
 #include "fs/version/chunked.h"
 #include "fs/version/page.h"
 
 #define PAGES_DEFAULT ((uint64_t)12 << 20)
 
-/* Immutable after open. */
+/* Immutable after open, but for what locks itself. */
 struct version {
+	struct ahead ahead;
 	struct cache *cache;   /* borrowed */
 	struct origin *origin; /* borrowed */
 	struct page_table *pages;
@@ -95,6 +97,7 @@ version_open(struct version **out, struct cache *cache, struct origin *origin,
 		free(v);
 		return -1;
 	}
+	ahead_init(&v->ahead);
 	*out = v;
 	return 0;
 }
@@ -105,6 +108,7 @@ version_close(struct version *v)
 	if (v == NULL)
 		return;
 	page_table_close(v->pages);
+	ahead_release(&v->ahead);
 	free(v);
 }
 
@@ -605,6 +609,7 @@ version_read(struct version *v, const struct version_node *file, void *buf,
     struct dm_err *err)
 {
 	struct chunked f = chunked_of(v, file);
+	uint64_t ahead;
 
 	if (check_file(file, err) < 0)
 		return -1;
@@ -620,6 +625,9 @@ version_read(struct version *v, const struct version_node *file, void *buf,
 			(uint32_t)file->size, (uint32_t)off, buf,
 			(uint32_t)size, wait, err) < 0)
 			return -1;
+		if (off == 0 &&
+		    ahead_read(&v->ahead, file->ino, file->size, &ahead))
+			ahead_look(v, v->cache, v->origin, file, ahead);
 	}
 	*n = size;
 	return 0;

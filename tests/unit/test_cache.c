@@ -878,6 +878,24 @@ test_a_sequential_reader_finds_what_was_fetched_ahead(void **state)
 }
 
 static void
+test_a_pack_that_is_expected_is_there_when_it_is_read(void **state)
+{
+	struct fixture *f = *state;
+	struct packed p = { .n = 100, .size = 100001, .seed = 197 };
+	uint64_t end = dm_deadline_ms(10000);
+	struct cache_place at;
+
+	make_pack(f, &p);
+	for (at = place_of(&p, 0); cache_present(f->cache, &at, p.size) == 0;) {
+		cache_expect(f->cache, f->origin, &at);
+		assert_true(dm_now_ms() < end);
+	}
+	assert_int_equal(httpd_count(f->httpd, "/packs/*"), 2);
+	read_all(f, &p);
+	assert_true(httpd_count(f->httpd, "/packs/*") <= 6);
+}
+
+static void
 test_a_small_budget_of_memory_is_enough(void **state)
 {
 	struct fixture *f = *state;
@@ -1030,6 +1048,7 @@ main(void)
 		T(test_prefetched_pieces_need_no_more_requests),
 		T(test_a_sequential_reader_needs_few_requests),
 		T(test_a_sequential_reader_finds_what_was_fetched_ahead),
+		T(test_a_pack_that_is_expected_is_there_when_it_is_read),
 		T(test_a_small_budget_of_memory_is_enough),
 		T(test_fsck_finds_and_drops_what_is_damaged),
 		T(test_fsck_removes_what_nothing_can_prove_without_alarm),
