@@ -45,9 +45,9 @@ def sequential(bench):
                 'curl -sf "$1" | openssl dgst -sha256', f"{url}/file")
 
         def rclone():
+            bench.drop_caches()
+            begun = time.monotonic()
             with mounts.rclone(bench, f"{url}.html") as at:
-                bench.drop_caches()
-                begun = time.monotonic()
                 bench.reader("stream", f"{at}/file")
                 return size / MIB / (time.monotonic() - begun)
 
