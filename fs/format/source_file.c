@@ -35,6 +35,8 @@ static const char *const key_names[KEYS] = {
 	[KEY_SEQUENCE] = "sequence",
 };
 
+/* Also U+0080 to U+009F: a terminal takes U+009B for ESC and "[".  All else
+ * may be the name of a folder. */
 static bool
 has_control(struct text t)
 {
@@ -42,6 +44,9 @@ has_control(struct text t)
 		unsigned char c = (unsigned char)t.data[i];
 
 		if (c < 0x20 || c == 0x7f)
+			return true;
+		if (c == 0xc2 && i + 1 < t.size &&
+		    ((unsigned char)t.data[i + 1] & 0xe0) == 0x80)
 			return true;
 	}
 	return false;
