@@ -12,6 +12,20 @@
 #include <stdio.h>
 #include <string.h>
 
+void
+dm_err_flatten(char *text)
+{
+	unsigned char *c = (unsigned char *)text;
+
+	for (; *c != '\0'; c++) {
+		if (c[0] == 0xc2 && (c[1] & 0xe0) == 0x80)
+			*c++ = '?';
+		else if (*c >= ' ' && *c != 0x7f)
+			continue;
+		*c = '?';
+	}
+}
+
 int
 dm_fail(struct dm_err *err, enum dm_code code, const char *fmt, ...)
 {
@@ -22,6 +36,7 @@ dm_fail(struct dm_err *err, enum dm_code code, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
+	dm_err_flatten(err->text);
 	return -1;
 }
 
@@ -62,6 +77,7 @@ dm_fail_errno(struct dm_err *err, const char *fmt, ...)
 	errno = e;
 	err->code = code_of_errno(e);
 	(void)snprintf(err->text, sizeof(err->text), "%.380s: %m", context);
+	dm_err_flatten(err->text);
 	return -1;
 }
 
@@ -83,6 +99,7 @@ dm_wrap(struct dm_err *err, const char *fmt, ...)
 	if (strlen(context) > room - 2)
 		context[room - 2] = '\0';
 	(void)snprintf(err->text, sizeof(err->text), "%s: ", context);
+	dm_err_flatten(err->text);
 	memcpy(err->text + strlen(err->text), cause, n + 1);
 	return -1;
 }

@@ -42,6 +42,13 @@ int dm_fail_errno(struct dm_err *err, const char *fmt, ...) DM_PRINTF(2, 3);
 /* Put "context: " before the text of an error that is already set. */
 int dm_wrap(struct dm_err *err, const char *fmt, ...) DM_PRINTF(2, 3);
 
+/*
+ * Make "?" of the control characters in text (U+0000-001F, U+007F-009F), so
+ * that a line stays one, and nothing that a name or a server put into it moves
+ * a terminal's cursor.  The texts of errors are so from the beginning.
+ */
+void dm_err_flatten(char *text);
+
 /* The errno a FUSE reply carries for this error.  The only such mapping. */
 int dm_err_errno(const struct dm_err *err);
 

@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cache/base/err.h"
+
 static _Atomic int log_level = DM_LOG_WARN;
 static _Atomic int log_stamped;
 
@@ -15,15 +17,6 @@ dm_log_setup(enum dm_log_level level, int stamped)
 {
 	atomic_store(&log_level, (int)level);
 	atomic_store(&log_stamped, stamped);
-}
-
-/* A line stays one line, whatever a name or a server put into it. */
-static void
-flatten(char *text, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
-			text[i] = '?';
 }
 
 void
@@ -47,8 +40,8 @@ dm_log(enum dm_log_level level, const char *area, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
 	va_end(ap);
+	dm_err_flatten(line);
 	n = strlen(line);
-	flatten(line, n);
 	line[n++] = '\n';
 	/* A log that cannot be written must not stop the work. */
 	if (write(STDERR_FILENO, line, n) < 0)

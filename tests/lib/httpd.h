@@ -92,7 +92,7 @@ int httpd_wait(struct httpd *h, const char *glob, uint64_t n,
 
 /* Append the log, one line a request:
  *	METHOD TARGET status=206 bytes=10 connection=1 range=bytes=0-9
- *	host=127.0.0.1:1234 authorization=- cache-control=-
+ *	host=127.0.0.1:1234 authorization=- cache-control=- cookie=- referer=-
  * all on one line, where "-" is no such header and status 0 no answer yet. */
 int httpd_log(struct httpd *h, struct dm_buf *out,
     struct dm_err *err) DM_MUST_CHECK;

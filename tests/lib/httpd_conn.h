@@ -24,7 +24,7 @@ struct httpd_request {
 	char path[TARGET_MAX];   /* decoded, without query */
 	const char *query;       /* within target; "" if none */
 	char range[FIELD_MAX], host[FIELD_MAX], authorization[FIELD_MAX],
-	    cache_control[FIELD_MAX];
+	    cache_control[FIELD_MAX], cookie[FIELD_MAX], referer[FIELD_MAX];
 	uint64_t body_size;
 	bool is_last; /* Connection: close, or HTTP/1.0 */
 };

@@ -69,6 +69,8 @@ read_fields(struct httpd_request *out, char *save)
 		read_field(out->host, "Host", line);
 		read_field(out->authorization, "Authorization", line);
 		read_field(out->cache_control, "Cache-Control", line);
+		read_field(out->cookie, "Cookie", line);
+		read_field(out->referer, "Referer", line);
 		read_field(size, "Content-Length", line);
 		read_field(connection, "Connection", line);
 	}

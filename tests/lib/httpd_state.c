@@ -58,9 +58,11 @@ make_entry(struct httpd_entry *e, const struct httpd_request *r)
 	if (e->path == NULL ||
 	    asprintf(&e->request, "%s %s", r->method, r->target) < 0 ||
 	    asprintf(&e->fields,
-		"range=%s host=%s authorization=%s cache-control=%s",
+		"range=%s host=%s authorization=%s cache-control=%s "
+		"cookie=%s referer=%s",
 		or_dash(r->range), or_dash(r->host), or_dash(r->authorization),
-		or_dash(r->cache_control)) < 0)
+		or_dash(r->cache_control), or_dash(r->cookie),
+		or_dash(r->referer)) < 0)
 		abort();
 }
 

@@ -88,10 +88,27 @@ test_every_code_has_an_errno(void **state)
 	assert_int_equal(dm_err_errno(&err), EIO);
 }
 
+static void
+test_no_control_character_gets_into_a_text(void **state)
+{
+	struct dm_err err = { 0 };
+
+	(void)state;
+	(void)dm_fail(&err, DM_CORRUPT, "a\x1b[2J\n\x7f\xc2\x9b%s",
+	    "\r\xc3\xa9");
+	assert_string_equal(err.text, "a?[2J?????\xc3\xa9");
+	(void)dm_wrap(&err, "b\t");
+	assert_string_equal(err.text, "b?: a?[2J?????\xc3\xa9");
+	errno = ENOENT;
+	(void)dm_fail_errno(&err, "c\n");
+	assert_string_equal(err.text, "c?: No such file or directory");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_control_character_gets_into_a_text),
 		cmocka_unit_test(test_a_failure_has_code_and_text),
 		cmocka_unit_test(test_errno_chooses_the_code_and_ends_the_text),
 		cmocka_unit_test(test_a_wrap_puts_its_context_in_front),

@@ -667,7 +667,7 @@ page_of(uint8_t *out, const char *names, size_t size)
 		count++;
 	}
 	memset(out, 0, RECORDS);
-	memcpy(out, "DMo1", 4);
+	le32_put(out, 0x316f4d44); /* "DMo1" */
 	out[4] = OBJECT_TREE;
 	le32_put(out + 8, count);
 	le32_put(out + 12, heap);
@@ -793,6 +793,7 @@ test_decompression_bombs_are_refused(void **state)
 	static const char skippable[] = "\x50\x2a\x4d\x18\x00\x00\x00\x00";
 	struct codec *c = codec_new();
 	char *zeros = calloc(1, SIZE), twice[2048];
+	const size_t doubled = (size_t)2 * SIZE;
 	enum pack_codec how = PACK_PLAIN;
 	const void *stored = NULL;
 	size_t size = 0;
@@ -807,11 +808,11 @@ test_decompression_bombs_are_refused(void **state)
 		bomb(c, twice, size, n);
 	bomb(c, twice, size, SIZE - 1);
 	bomb(c, twice, size, SIZE + 1);
-	bomb(c, twice, size, 2 * SIZE);
+	bomb(c, twice, size, doubled);
 	/* Two frames, and one with what no frame makes. */
-	bomb(c, twice, 2 * size, 2 * SIZE);
+	bomb(c, twice, 2 * size, doubled);
 	bomb(c, twice, 2 * size, SIZE);
-	memcpy(twice + size, skippable, 8);
+	memcpy(twice + size, skippable, sizeof(skippable) - 1);
 	bomb(c, twice, size + 8, SIZE);
 	bomb(c, skippable, 8, 1);
 	bomb(c, twice, size - 1, SIZE);
