@@ -26,8 +26,10 @@
 
 enum {
 	STRUCT_BYTES = 16 << 20, /* plain bytes that fill a structure pack */
+	/* who walks asks twice a pack; who looks up fetches its directory */
+	STRUCT_OBJECTS = 4096,
 	/* the directory comes with the root when a version is mounted */
-	STRUCT_OBJECTS = 1408,
+	ROOT_OBJECTS = 1408,
 	QUEUE_BYTES = 16 << 20, /* that wait for a small pack to fill */
 };
 
@@ -485,11 +487,11 @@ add_struct(struct packer *p, enum object_kind kind, const struct digest *id,
 
 /* Is there no room for an object and its where in the structure pack? */
 static bool
-struct_pack_full(const struct open_pack *o, size_t size)
+struct_pack_full(const struct open_pack *o, const struct packer_struct *s)
 {
 	return o->writer != NULL &&
-	    (o->count + 2 > STRUCT_OBJECTS ||
-		pack_writer_plain_size(o->writer) + size > STRUCT_BYTES);
+	    (o->count + 2 > (s->root ? ROOT_OBJECTS : STRUCT_OBJECTS) ||
+		pack_writer_plain_size(o->writer) + s->size > STRUCT_BYTES);
 }
 
 /* Make the where of an object that goes into the open structure pack. */
@@ -522,7 +524,7 @@ write_struct(struct packer *p, struct packer_struct *s, struct dm_err *err)
 	struct open_pack *o = &p->pack[PACKER_STRUCT];
 	struct digest id;
 
-	if (struct_pack_full(o, s->size) && open_pack_finish(p, o, err) < 0)
+	if (struct_pack_full(o, s) && open_pack_finish(p, o, err) < 0)
 		return -1;
 	if (open_pack_begin(p, o, err) < 0 || make_where(p, s, &where, err) < 0)
 		return -1;

@@ -82,6 +82,8 @@ struct packer_struct {
 	size_t size;
 	const struct place *rows;
 	uint32_t nrows;
+	bool root; /* of a version: what is mounted is fetched with its pack's
+		    * directory, so that stays small */
 };
 int packer_structure(struct packer *p, const struct packer_struct *s,
     struct dm_err *err) DM_MUST_CHECK;

@@ -16,6 +16,7 @@ struct open_page {
 	uint32_t n, room;
 	uint64_t heap;
 	bool used; /* this directory has a page of this level */
+	bool root; /* it is the whole version's topmost */
 };
 
 /* A directory under way; kept for the next one of its depth. */
@@ -135,6 +136,7 @@ page_finish(struct tree_builder *tb, struct open_page *pg, uint8_t level,
 	s.size = tb->object.size;
 	s.rows = pg->rows;
 	s.nrows = pg->n;
+	s.root = pg->root;
 	if (packer_structure(tb->packer, &s, err) < 0)
 		return -1;
 	pg->n = 0;
@@ -212,8 +214,11 @@ end_pages(struct tree_builder *tb, struct open_dir *d, uint8_t *level,
     struct tree_child *top, struct dm_err *err)
 {
 	for (uint8_t k = 0;; k++) {
-		if (page_open(d, k, err) < 0 ||
-		    page_finish(tb, &d->page[k], k, top, err) < 0)
+		if (page_open(d, k, err) < 0)
+			return -1;
+		d->page[k].root = tb->depth == 1 &&
+		    (k == DM_LEVEL_MAX || !d->page[k + 1].used);
+		if (page_finish(tb, &d->page[k], k, top, err) < 0)
 			return -1;
 		if (k == DM_LEVEL_MAX || !d->page[k + 1].used) {
 			*level = k;

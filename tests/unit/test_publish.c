@@ -123,6 +123,38 @@ test_a_changed_file_is_all_that_is_stored(void **state)
 	assert_true(r.stored < first / 10);
 }
 
+/* Directories first to last - 1, no two of which are the same. */
+static void
+put_dirs(int first, int last)
+{
+	for (int i = first; i < last; i++) {
+		char path[32];
+
+		(void)snprintf(path, sizeof(path), "d/%d", i);
+		assert_int_equal(mkdir(path, 0755), 0);
+		(void)snprintf(path, sizeof(path), "d/%d/%d", i, i);
+		put_file(path, "");
+	}
+}
+
+static void
+test_a_pack_of_trees_has_4096_objects_but_few_beside_the_root(void **state)
+{
+	struct publish_result r;
+
+	(void)state;
+	init();
+	put_dirs(0, 700);
+	OK(commit(&r, &err));
+	assert_int_equal(r.packs, 1);
+	put_dirs(700, 2400);
+	OK(commit(&r, &err));
+	assert_int_equal(r.packs, 2);
+	put_dirs(2400, 5000);
+	OK(commit(&r, &err));
+	assert_int_equal(r.packs, 2);
+}
+
 static void
 test_equal_files_are_stored_once_in_one_commit(void **state)
 {
@@ -247,6 +279,8 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		PUBLISH_TEST(test_the_same_directory_gives_no_new_version),
 		PUBLISH_TEST(test_a_changed_file_is_all_that_is_stored),
+		PUBLISH_TEST(
+		    test_a_pack_of_trees_has_4096_objects_but_few_beside_the_root),
 		PUBLISH_TEST(test_equal_files_are_stored_once_in_one_commit),
 		PUBLISH_TEST(test_a_target_ends_at_its_first_at_sign),
 		PUBLISH_TEST(test_a_tag_that_is_there_moves_by_force_alone),
