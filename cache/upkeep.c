@@ -289,7 +289,8 @@ int
 cache_clear(const char *dir, struct cache_usage *freed, struct dm_err *err)
 {
 	struct clearing c = { .freed = freed };
-	static const char *const passes[] = { ".map", ".dir", "", NULL };
+	/* Broken off between two, no blob is without what can prove it. */
+	static const char *const passes[] = { ".map", "", ".dir", NULL };
 
 	*freed = (struct cache_usage){ 0 };
 	for (size_t i = 0; i < sizeof(passes) / sizeof(passes[0]); i++) {
@@ -317,8 +318,8 @@ static void
 drop_blob(struct checking *c, const struct digest *key)
 {
 	shelf_remove(c->shelf, key, SHELF_MAP);
-	shelf_remove(c->shelf, key, SHELF_DIR);
 	shelf_remove(c->shelf, key, SHELF_BLOB);
+	shelf_remove(c->shelf, key, SHELF_DIR);
 }
 
 static void
@@ -351,6 +352,15 @@ clear_bit(int map, uint32_t n)
 		return;
 	byte = (uint8_t)(byte & ~(1U << n % 8));
 	(void)dm_pwrite_full(map, &byte, 1, SHELF_MAP_HEADER + n / 8);
+}
+
+/* It was being made when its process ended, and claims nothing. */
+static bool
+map_is_empty(int map)
+{
+	uint8_t byte;
+
+	return dm_pread_full(map, &byte, 1, 0) == 0;
 }
 
 /* Does the map's header speak of this very file, with this layout? */
@@ -429,6 +439,8 @@ check_blob(struct checking *c, const struct file *file)
 	c->out->blobs++;
 	if (dir == NULL) {
 		check_alone(c, fd, map, file);
+	} else if (map >= 0 && map_is_empty(map)) {
+		shelf_remove(c->shelf, &file->key, SHELF_MAP);
 	} else if (map >= 0 && !map_is_good(map, file, dir)) {
 		c->out->bad++;
 		shelf_remove(c->shelf, &file->key, SHELF_MAP);

@@ -329,13 +329,13 @@ grain(struct quota *q, int root)
 
 /* ---- eviction ---- */
 
-/* Map first, then directory, then bytes: whoever comes in between finds
- * nothing that claims to be there. */
+/* Map first, then bytes, then directory: whoever comes in between finds
+ * nothing that claims to be there, and no bytes without what they must be. */
 static void
 remove_blob(int root, const struct digest *key)
 {
-	static const enum shelf_file order[] = { SHELF_MAP, SHELF_DIR,
-		SHELF_BLOB };
+	static const enum shelf_file order[] = { SHELF_MAP, SHELF_BLOB,
+		SHELF_DIR };
 	char name[SHELF_NAME];
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
