@@ -138,11 +138,13 @@ bench-readme: ## write the last table of bench into the README
 
 # What the tests of reliability tried, a line of JSON each.
 RESULTS  := $(CURDIR)/$B/results.jsonl
+SOAK_TRIES ?= 10000000
 # Sanitizers make a program slow: under them it need not try as much.
 ifeq ($(VARIANT),release)
 CHECK    := --check
 else
 export DM_CORRUPT_TRIES ?= 1500
+export DM_FEW := 1
 endif
 
 # All run, whatever the first one says; then the whole is what they say.
@@ -154,6 +156,16 @@ test: ## install what is missing, then run all tests of this VARIANT
 	DM_REQUIRE_FUSE=1 $(MAKE) --no-print-directory e2e || status=1; \
 	scripts/reliability-report $(CHECK) $(RESULTS) || status=1; \
 	[ $$status = 0 ] && echo 'All tests passed.' || echo 'TESTS FAILED.'; \
+	exit $$status
+
+soak: ## the tests of reliability at full length: days
+	@scripts/install-deps test fuzz
+	@mkdir -p $B && : >$(RESULTS) && chmod 666 $(RESULTS)
+	@status=0; export SOAK=1 DM_RESULTS=$(RESULTS); \
+	DM_CORRUPT_TRIES=$(SOAK_TRIES) $(MAKE) --no-print-directory unit || status=1; \
+	DM_REQUIRE_FUSE=1 $(MAKE) --no-print-directory e2e || status=1; \
+	$(MAKE) --no-print-directory fuzz-run FUZZ_RUNS=100000000 || status=1; \
+	scripts/reliability-report --soak --check $(RESULTS) || status=1; \
 	exit $$status
 
 # Sanitizers of daemons report into files: a test may not see them fail.  A
@@ -276,6 +288,6 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all test unit e2e check-asan check-tsan tidy fuzz fuzz-run coverage coverage-run coverage-report \
+.PHONY: all test soak unit e2e check-asan check-tsan tidy fuzz fuzz-run coverage coverage-run coverage-report \
 	check-passthrough e2e-passthrough reliability-report bench bench-readme demo install uninstall clean help
 .SECONDARY:
