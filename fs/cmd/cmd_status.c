@@ -8,6 +8,7 @@
 #include "cache/base/buf.h"
 #include "cache/base/digest.h"
 #include "cache/base/err.h"
+#include "cache/net/url.h"
 #include "fs/cmd/commands.h"
 #include "fs/cmd/pin.h"
 #include "fs/mount/mount.h"
@@ -224,6 +225,28 @@ add_json(struct report *r, json_t *o, const struct pinned *p)
 	(void)json_array_append(r->all, o);
 }
 
+/* The daemon says whole URLs, which its next run needs; a query may be a
+ * secret, and what is printed is passed on. */
+static void
+hide_query(json_t *o, const char *key)
+{
+	const char *url = string(o, key);
+
+	if (url_has_scheme(url))
+		(void)json_object_set_new(o, key,
+		    json_stringn(url, url_shown(url)));
+}
+
+static void
+hide_queries(json_t *o)
+{
+	json_t *list = json_object_get(o, "repositories");
+
+	hide_query(o, "repository");
+	for (size_t i = 0; i < json_array_size(list); i++)
+		hide_query(json_array_get(list, i), "url");
+}
+
 static int
 show(void *arg, const char *dir, struct dm_err *err)
 {
@@ -241,6 +264,7 @@ show(void *arg, const char *dir, struct dm_err *err)
 	if (o == NULL)
 		return dm_fail(err, DM_IO, "%s: its daemon's answer is no JSON",
 		    dir);
+	hide_queries(o);
 	look_up_pin(o, &p);
 	r->n++;
 	if (p.differs || strcmp(string(o, "state"), "ok") != 0)

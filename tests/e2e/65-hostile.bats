@@ -1,0 +1,173 @@
+#!/usr/bin/env bats
+# What others put in our way: secrets to spill, pins, caches and sockets that
+# lie.  Each is refused in one line, or does no harm.
+# run sets variables; what is in single quotes is not to expand.
+# shellcheck disable=SC2154,SC2016
+load helpers
+
+publish () {
+	small_data src v1
+	head -c 300000 /dev/urandom >src/large
+	datamount init repo
+	datamount commit src repo@main -m 'a version' --quiet
+}
+
+# Nobody has CANARY on his tongue: in files below $T but those that the test
+# made, in what the commands said, and in what others may see of processes.
+silent () {
+	local pid found=0
+	! grep -rla CANARY "$T" --exclude-dir=data --exclude-dir=planted \
+		--exclude='httpd.*' || found=1
+	for pid; do
+		! tr '\0' ' ' <"/proc/$pid/cmdline" | grep -a CANARY || found=1
+	done
+	[ "$found" -eq 0 ]
+}
+
+@test "secrets from everywhere get into no output, file or command line" {
+	local pids
+	need_fuse
+	publish
+	mkdir planted
+	printf 'default login me password CANARY\n' >home/.netrc
+	chmod 600 home/.netrc
+	mv home/.netrc planted/
+	ln -s ../planted/.netrc home/.netrc
+	httpd_start repo
+	export AWS_SECRET_ACCESS_KEY=CANARY-1 AWS_SESSION_TOKEN=CANARY-2
+	export GITHUB_TOKEN=CANARY-3 NETRC=$T/planted/.netrc
+	export DATAMOUNT_TOKEN=CANARY-4 BEARER_TOKEN=CANARY-5
+	git init -q proj
+	cd proj
+	{
+		datamount "$URL/@main" data
+		datamount status
+		datamount status --json
+		datamount doctor data || true
+		diff -r ../src data
+		datamount stats data || true
+		datamount sync || true
+		pids="$(status_of data pid) $(status_of data worker)"
+		datamount ls "http://me:CANARY@127.0.0.1:1/@main" || true
+		datamount ls "http://CANARY@127.0.0.1:1/@main" || true
+		datamount ls "$URL/nothing?sig=CANARY@main" || true
+		httpd_rule '* * status=403'
+		datamount ls --cache "$T/new" "$URL/x/?sig=CANARY&t=1@main" ||
+			true
+	} >../all.log 2>&1
+	# shellcheck disable=SC2086 # two of them
+	silent $pids
+	run grep -ac 'authorization=[^-]' ../httpd.log
+	[ "$output" = 0 ]
+	datamount umount data
+}
+
+@test "a query of a pinned URL is no part of logs and statuses" {
+	need_fuse
+	publish
+	httpd_start repo
+	datamount -q "$URL/@main" data
+	datamount umount data
+	sed -i "s,^\(repository = .*\)$,\1?sig=CANARY," data.source
+	mkdir planted
+	mv data.source planted/
+	run datamount --source planted/data.source data
+	printf '%s\n' "$output" | tee all.log
+	datamount status >>all.log 2>&1
+	datamount status --json >>all.log 2>&1
+	cat all.log
+	silent
+}
+
+@test "a pin that runs a program or leaves the project is refused" {
+	local url
+	publish
+	need_fuse
+	datamount -q "$T/repo@main" data
+	datamount umount data
+	cp data.source good
+	for url in 'ext::sh -c "touch pwned"' '--upload-pack=touch pwned' \
+		'-oProxyCommand=touch pwned' '$(touch pwned)' \
+		'`touch pwned`' 'a;touch pwned' '|touch pwned' \
+		'../../../etc' 'ssh://-oProxyCommand=touch/x' \
+		'git://h/x' 'unix:///run/x' 'javascript://h/'; do
+		grep -v '^repository = ' good | sed '/^version/q' >data.source
+		printf 'repository = %s\n' "$url" >>data.source
+		sed '1,/^repository = /d' good >>data.source
+		fails 1 '^datamount: ' datamount ./data
+		[ ! -e pwned ]
+		[ -z "$(dm_mounts)" ]
+	done
+}
+
+@test "a cache of links, fifos and directories gives no wrong byte" {
+	local file n=0
+	publish
+	datamount export --quiet repo@main out
+	printf 'mine\n' >mine
+	find "$DATAMOUNT_CACHE" -type f | sort >files
+	while read -r file; do
+		rm -f "$file"
+		case $((n++ % 3)) in
+		0) ln -s "$T/mine" "$file" ;;
+		1) mkfifo "$file" ;;
+		2) mkdir "$file" ;;
+		esac
+		rm -rf out
+		# It may refuse to use such a cache, but it must not wait or lie.
+		run timeout 60 datamount export --quiet repo@main out
+		[ "$status" -le 1 ]
+		[ "$status" -eq 1 ] || diff -r src out
+		[ "$(cat mine)" = mine ]
+	done <files
+	[ "$n" -gt 2 ]
+	rm -rf out "$DATAMOUNT_CACHE"
+	datamount export --quiet repo@main out
+	diff -r src out
+}
+
+@test "a control socket that is spammed answers the next who asks" {
+	local socket
+	need_fuse
+	publish
+	datamount -q "$T/repo@main" data
+	socket=$(find "$XDG_RUNTIME_DIR" -name '*.sock' | head -n 1)
+	[ -S "$socket" ]
+	python3 - "$socket" <<-'END'
+		import socket, sys
+		lines = [b'', b'\n', b'\0', b'x' * 100000, b'status' * 10000,
+		    b'stop\0\n', b'../../x\n', b'\xff' * 4096 + b'\n',
+		    b'status\nstatus\nstop\n' * 1000]
+		for line in lines * 5:
+		    s = socket.socket(socket.AF_UNIX)
+		    s.settimeout(30)
+		    try:
+		        s.connect(sys.argv[1])
+		        s.sendall(line)
+		        s.shutdown(socket.SHUT_WR)
+		        while s.recv(65536):
+		            pass
+		    except OSError:
+		        pass
+		    s.close()
+	END
+	[ "$(status_of data pid)" -gt 0 ]
+	diff -r src data
+	datamount umount data
+}
+
+@test "a runtime directory that others own or can write is not used" {
+	need_fuse
+	publish
+	mkdir -p "$T/run/datamount"
+	chmod 777 "$T/run/datamount"
+	run --separate-stderr datamount -q "$T/repo@main" data
+	[ "$status" -eq 1 ]
+	[[ $stderr == 'datamount: '* ]]
+	[ -z "$(dm_mounts)" ]
+	rmdir "$T/run/datamount"
+	mkdir elsewhere
+	ln -s "$T/elsewhere" "$T/run/datamount"
+	run --separate-stderr datamount -q "$T/repo@main" data
+	[ -z "$(ls elsewhere)" ]
+}
