@@ -110,7 +110,7 @@ WRAP      = $(foreach f,$(1),-Wl,--wrap=$f)
 MEMORY   := malloc calloc realloc reallocarray strdup strndup
 FAULTS   := $(MEMORY) pthread_create write pwrite64 ftruncate64 fsync rename \
 	renameat renameat2 linkat unlink unlinkat mkdir mkdirat read pread64 readlinkat \
-	readdir64 fstat64 fstatat64 open64 openat64
+	readdir64 fstat64 fstatat64 open64 openat64 opendir fdopendir
 $B/unit/%_faults: DM_LDFLAGS += $(call WRAP,$(FAULTS))
 $B/unit/test_publish: DM_LDFLAGS += $(call WRAP,dm_now_ms)
 $B/unit/test_net_nomem: DM_LDFLAGS += $(call WRAP,malloc calloc realloc strdup \

@@ -5,7 +5,6 @@
  * directory, then bytes, so that whoever comes in between finds nothing that
  * claims to be there.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -24,6 +23,7 @@
 #include "cache/store/census.h"
 #include "cache/store/directory.h"
 #include "cache/store/index.h"
+#include "cache/store/listing.h"
 #include "cache/store/quota.h"
 #include "cache/store/shelf.h"
 
@@ -40,13 +40,6 @@ struct file {
 typedef int (*each_fn)(void *arg, const struct file *file, struct dm_err *err);
 
 static void
-closedirp(DIR **dir)
-{
-	if (*dir != NULL)
-		(void)closedir(*dir);
-}
-
-static void
 classify(struct file *file)
 {
 	static const char *const suffix[] = { "", ".map", ".dir" };
@@ -61,56 +54,30 @@ classify(struct file *file)
 			file->suffix = suffix[i];
 }
 
-static bool
-is_dots(const char *name)
-{
-	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
-/* readdir(3) on a stream of our own is safe; the _r form is obsolete. */
-static const char *
-next_name(DIR *dir)
-{
-	struct dirent *e;
-
-	do
-		e = readdir(dir); /* NOLINT(concurrency-mt-unsafe) */
-	while (e != NULL && is_dots(e->d_name));
-	return e == NULL ? NULL : e->d_name;
-}
-
-/* A directory that was exchanged for something else has no files. */
-static DIR *
-open_dir(int at, const char *name)
-{
-	int fd =
-	    openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	if (dir == NULL)
-		dm_closep(&fd);
-	return dir;
-}
-
 static int
 walk_folder(int blobs, const char *name, each_fn each, void *arg,
     struct dm_err *err)
 {
-	DM_AUTO(closedirp) DIR *dir = open_dir(blobs, name);
+	DM_AUTO(listing_closep) DIR *dir = NULL;
 	struct file file;
+	int rc = listing_open_any(&dir, blobs, name, err);
 
-	if (dir == NULL)
-		return 0;
+	if (rc < 0 || dir == NULL)
+		return rc;
 	file.folder = dirfd(dir);
-	while ((file.name = next_name(dir)) != NULL) {
+	while ((rc = listing_next(&file.name, dir, err)) == 0 &&
+	    file.name != NULL) {
 		if (fstatat(file.folder, file.name, &file.st,
-			AT_SYMLINK_NOFOLLOW) < 0)
-			continue; /* removed meanwhile */
+			AT_SYMLINK_NOFOLLOW) < 0) {
+			if (errno == ENOENT)
+				continue; /* removed meanwhile */
+			return dm_fail_errno(err, "cache: %s", file.name);
+		}
 		classify(&file);
 		if (each(arg, &file, err) < 0)
 			return -1;
 	}
-	return 0;
+	return rc;
 }
 
 /* Call each for every file of the cache in dir. */
@@ -118,8 +85,9 @@ static int
 walk(const char *dir, each_fn each, void *arg, struct dm_err *err)
 {
 	DM_AUTO(dm_closep) int root = -1;
-	DM_AUTO(closedirp) DIR *blobs = NULL;
+	DM_AUTO(listing_closep) DIR *blobs = NULL;
 	const char *name;
+	int rc;
 
 	if (access(dir, F_OK) < 0 && errno == ENOENT)
 		return 0; /* no cache yet */
@@ -128,13 +96,13 @@ walk(const char *dir, each_fn each, void *arg, struct dm_err *err)
 	root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return dm_fail_errno(err, "cache directory %s", dir);
-	blobs = open_dir(root, "blobs");
-	if (blobs == NULL)
-		return 0;
-	while ((name = next_name(blobs)) != NULL)
+	rc = listing_open(&blobs, root, "blobs", err);
+	if (rc < 0 || blobs == NULL)
+		return rc;
+	while ((rc = listing_next(&name, blobs, err)) == 0 && name != NULL)
 		if (walk_folder(dirfd(blobs), name, each, arg, err) < 0)
 			return -1;
-	return 0;
+	return rc;
 }
 
 static void
@@ -379,7 +347,8 @@ map_is_good(int map, const struct file *file, const struct directory *dir)
 	    is.pieces == directory_count(dir);
 }
 
-/* Hash every piece that the map claims.  False: the directory has changed. */
+/* Hash every piece that the map claims.  False: the directory has changed, or
+ * the map cannot be read. */
 static bool
 check_pieces(struct checking *c, int fd, int map, struct directory *dir)
 {
@@ -388,9 +357,12 @@ check_pieces(struct checking *c, int fd, int map, struct directory *dir)
 	uint8_t byte = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		if (i % 8 == 0 &&
-		    dm_pread_full(map, &byte, 1, SHELF_MAP_HEADER + i / 8) != 1)
-			byte = 0;
+		if (i % 8 == 0) {
+			byte = 0; /* if the map ends here */
+			if (dm_pread_full(map, &byte, 1,
+				SHELF_MAP_HEADER + i / 8) < 0)
+				return false;
+		}
 		if ((byte >> i % 8 & 1) == 0)
 			continue;
 		if (!directory_objects(dir, i, 1, &o))
@@ -424,18 +396,46 @@ check_alone(struct checking *c, int fd, int map, const struct file *file)
 	drop_blob(c, &file->key);
 }
 
-static void
-check_blob(struct checking *c, const struct file *file)
+/* Its directory; NULL without an error: it has none that is sound. */
+static int
+load_directory(struct checking *c, const struct digest *key,
+    struct directory **out, struct dm_err *err)
 {
-	DM_AUTO(dm_closep)
-	int fd = shelf_get(c->shelf, &file->key, SHELF_BLOB, false);
-	DM_AUTO(dm_closep) int map = -1;
-	struct directory *dir;
+	/* What is damaged is removed: what stays, could not be read. */
+	*out = directory_load(c->shelf, key);
+	if (*out == NULL && shelf_has(c->shelf, key, SHELF_DIR))
+		*out = directory_load(c->shelf, key);
+	if (*out == NULL && shelf_has(c->shelf, key, SHELF_DIR))
+		return dm_fail(err, DM_IO,
+		    "cache: the directory of a blob cannot be read");
+	return 0;
+}
 
+/* A file of it, or -1 without an error if there is none. */
+static int
+get_file(struct checking *c, const struct digest *key, enum shelf_file which,
+    int *fd, struct dm_err *err)
+{
+	*fd = shelf_get(c->shelf, key, which, false);
+	return *fd < 0 && errno != ENOENT ?
+	    dm_fail_errno(err, "cache: open a blob") :
+	    0;
+}
+
+static int
+check_blob(struct checking *c, const struct file *file, struct dm_err *err)
+{
+	DM_AUTO(dm_closep) int fd = -1;
+	DM_AUTO(dm_closep) int map = -1;
+	struct directory *dir = NULL;
+
+	if (get_file(c, &file->key, SHELF_BLOB, &fd, err) < 0)
+		return -1;
 	if (fd < 0)
-		return; /* removed meanwhile */
-	map = shelf_get(c->shelf, &file->key, SHELF_MAP, false);
-	dir = directory_load(c->shelf, &file->key);
+		return 0; /* removed meanwhile */
+	if (get_file(c, &file->key, SHELF_MAP, &map, err) < 0 ||
+	    load_directory(c, &file->key, &dir, err) < 0)
+		return -1;
 	c->out->blobs++;
 	if (dir == NULL) {
 		check_alone(c, fd, map, file);
@@ -449,6 +449,7 @@ check_blob(struct checking *c, const struct file *file)
 		drop_blob(c, &file->key);
 	}
 	directory_put(dir);
+	return 0;
 }
 
 /* A temporary name this old belongs to nobody any more. */
@@ -467,7 +468,6 @@ check_file(void *arg, const struct file *file, struct dm_err *err)
 	struct checking *c = arg;
 	struct directory *dir;
 
-	(void)err;
 	if (file->suffix == NULL) {
 		if (strstr(file->name, ".tmp") == NULL)
 			c->out->bad++;
@@ -476,7 +476,7 @@ check_file(void *arg, const struct file *file, struct dm_err *err)
 		(void)unlinkat(file->folder, file->name,
 		    S_ISDIR(file->st.st_mode) ? AT_REMOVEDIR : 0);
 	} else if (file->suffix[0] == '\0') {
-		check_blob(c, file);
+		return check_blob(c, file, err);
 	} else if (strcmp(file->suffix, ".dir") == 0) {
 		dir = directory_load(c->shelf, &file->key);
 		directory_put(dir);
@@ -503,7 +503,10 @@ cache_fsck(const char *dir, struct cache_check *out,
 		return dm_fail(err, DM_NOMEM, "check the cache");
 	rc = shelf_open(&c.shelf, dir, err);
 	if (rc == 0) {
-		rc = walk(dir, check_file, &c, err);
+		rc = shelf_broken(c.shelf) ?
+		    dm_fail(err, DM_IO, "cache directory %s cannot be opened",
+			dir) :
+		    walk(dir, check_file, &c, err);
 		/* Directories and intruders found damaged on the way. */
 		out->bad += shelf_bad(c.shelf);
 		shelf_close(c.shelf);

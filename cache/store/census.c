@@ -18,38 +18,7 @@
 #include <unistd.h>
 
 #include "cache/base/err.h"
-#include "cache/base/io.h"
-
-static void
-closedirp(DIR **dir)
-{
-	if (*dir != NULL)
-		(void)closedir(*dir);
-}
-
-static DIR *
-open_dir(int at, const char *name)
-{
-	int fd =
-	    openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	if (dir == NULL)
-		dm_closep(&fd);
-	return dir;
-}
-
-/* readdir(3) on a stream of our own is safe; the _r form is obsolete. */
-static const char *
-next_name(DIR *dir)
-{
-	struct dirent *e;
-
-	do
-		e = readdir(dir); /* NOLINT(concurrency-mt-unsafe) */
-	while (e != NULL && e->d_name[0] == '.');
-	return e == NULL ? NULL : e->d_name;
-}
+#include "cache/store/listing.h"
 
 static int
 add(struct census *c, const char *name, const struct stat *st,
@@ -81,16 +50,17 @@ add(struct census *c, const char *name, const struct stat *st,
 static int
 read_folder(struct census *c, int blobs, const char *name, struct dm_err *err)
 {
-	DM_AUTO(closedirp) DIR *dir = open_dir(blobs, name);
+	DM_AUTO(listing_closep) DIR *dir = NULL;
 	struct stat st;
+	int rc = listing_open_any(&dir, blobs, name, err);
 
-	if (dir == NULL)
-		return 0;
-	while ((name = next_name(dir)) != NULL)
+	if (rc < 0 || dir == NULL)
+		return rc;
+	while ((rc = listing_next(&name, dir, err)) == 0 && name != NULL)
 		if (fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    add(c, name, &st, err) < 0)
 			return -1;
-	return 0;
+	return rc;
 }
 
 static int
@@ -138,15 +108,19 @@ merge(struct census *c)
 int
 census_take(struct census *c, int root, struct dm_err *err)
 {
-	DM_AUTO(closedirp) DIR *blobs = open_dir(root, "blobs");
+	DM_AUTO(listing_closep) DIR *blobs = NULL;
 	const char *name;
+	int rc;
 
 	*c = (struct census){ 0 };
-	while (blobs != NULL && (name = next_name(blobs)) != NULL)
+	rc = listing_open_any(&blobs, root, "blobs", err);
+	if (rc < 0 || blobs == NULL)
+		return rc;
+	while ((rc = listing_next(&name, blobs, err)) == 0 && name != NULL)
 		if (read_folder(c, dirfd(blobs), name, err) < 0)
 			return -1;
 	merge(c);
-	return 0;
+	return rc;
 }
 
 void
@@ -224,14 +198,17 @@ mark(void *arg, const struct digest *key)
 int
 census_mark_pinned(struct census *c, int root, struct dm_err *err)
 {
-	DM_AUTO(closedirp) DIR *pins = open_dir(root, "pins");
+	DM_AUTO(listing_closep) DIR *pins = NULL;
 	const char *name;
+	int rc = listing_open_any(&pins, root, "pins", err);
 
-	while (pins != NULL && (name = next_name(pins)) != NULL)
+	if (rc < 0 || pins == NULL)
+		return rc;
+	while ((rc = listing_next(&name, pins, err)) == 0 && name != NULL)
 		if (census_pin_named(name) &&
 		    census_pin_read(dirfd(pins), name, mark, c, err) < 0)
 			return -1;
-	return 0;
+	return rc;
 }
 
 void

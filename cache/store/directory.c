@@ -148,13 +148,15 @@ prove_file(struct directory *d, const struct digest *key, uint8_t *part,
 	return digest_equal(&is, key);
 }
 
+/* Without memory nothing is known of the file: *short_of is set. */
 static bool
-load_file(struct directory *d, const struct digest *key)
+load_file(struct directory *d, const struct digest *key, bool *short_of)
 {
 	uint8_t *part = malloc((READ_RECORDS + 1) * (size_t)PACK_RECORD);
 	struct digest_hasher *h = digest_hasher_new();
 	bool proven = false, unlinked;
 
+	*short_of = part == NULL || h == NULL;
 	if (part != NULL && h != NULL) {
 		d->signature = shelf_signature(d->fd, &unlinked);
 		proven = d->signature != 0 && prove_file(d, key, part, h) &&
@@ -166,16 +168,18 @@ load_file(struct directory *d, const struct digest *key)
 }
 
 static bool
-load_whole(struct directory *d, const struct digest *key)
+load_whole(struct directory *d, const struct digest *key, bool *short_of)
 {
 	DM_AUTO(dm_freep) uint8_t *data = malloc(d->size);
-	struct dm_err err;
+	struct dm_err err = { 0 };
 	bool proven;
 
+	*short_of = data == NULL;
 	if (data == NULL ||
 	    dm_pread_full(d->fd, data, d->size, 0) != (ssize_t)d->size)
 		return false;
 	proven = adopt(d, key, dm_steal(&data), d->size, &err) == 0;
+	*short_of = err.code == DM_NOMEM;
 	dm_closep(&d->fd);
 	d->fd = -1;
 	return proven;
@@ -185,6 +189,7 @@ struct directory *
 directory_load(struct shelf *s, const struct digest *key)
 {
 	DM_AUTO(directory_putp) struct directory *d = directory_new();
+	bool short_of = false;
 	struct stat st;
 
 	if (d == NULL)
@@ -194,9 +199,11 @@ directory_load(struct shelf *s, const struct digest *key)
 		return NULL;
 	d->size = (size_t)st.st_size;
 	if (st.st_size >= PACK_DIR_HEADER && st.st_size <= PACK_DIR_MAX &&
-	    (d->size <= DIRECTORY_WHOLE ? load_whole(d, key) :
-					  load_file(d, key)))
+	    (d->size <= DIRECTORY_WHOLE ? load_whole(d, key, &short_of) :
+					  load_file(d, key, &short_of)))
 		return dm_steal(&d);
+	if (short_of)
+		return NULL;
 	shelf_count_bad(s);
 	shelf_remove(s, key, SHELF_DIR);
 	return NULL;

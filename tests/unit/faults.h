@@ -123,6 +123,8 @@ FAULT_WRAP(ssize_t, pread64, (int fd, void *p, size_t n, off_t off),
     (fd, p, n, off), FAULT_READ, EIO, -1)
 FAULT_WRAP(ssize_t, readlinkat, (int dir, const char *path, char *p, size_t n),
     (dir, path, p, n), FAULT_READ, EIO, -1)
+FAULT_WRAP(DIR *, fdopendir, (int fd), (fd), FAULT_MEMORY, ENOMEM, NULL)
+FAULT_WRAP(DIR *, opendir, (const char *path), (path), FAULT_OPEN, EMFILE, NULL)
 FAULT_WRAP(struct dirent64 *, readdir64, (DIR * d), (d), FAULT_READ, EIO, NULL)
 FAULT_WRAP(int, fstat64, (int fd, struct stat *st), (fd, st), FAULT_STAT, EIO,
     -1)

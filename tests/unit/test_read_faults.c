@@ -306,6 +306,51 @@ test_upkeep_that_fails_leaves_a_cache_that_works(void **state)
 		fail_each_of_upkeep((enum fault)kind);
 }
 
+/* Fail the nth call of a usage, then of a fsck: they fail, or say what there
+ * is, never less.  Returns whether there were so many calls. */
+static bool
+count_with_fault(enum fault kind, long n)
+{
+	struct cache_check all = { 0 }, check = { 0 };
+	struct cache_usage used = { 0 }, usage = { 0 };
+	struct dm_err why = { 0 };
+	bool failed;
+	int rc;
+
+	recover();
+	OK(cache_fsck("c", &all, NULL, NULL, &err));
+	OK(cache_usage("c", &used, &err));
+	assert_true(all.blobs > 0 && used.blobs > 0);
+	fault_arm(kind, n);
+	rc = cache_usage("c", &usage, &why);
+	failed = fault_disarm();
+	if (rc == 0 && usage.blobs != used.blobs)
+		fail_msg("%s %ld: usage: %d blobs", fault_names[kind], n,
+		    (int)usage.blobs);
+	fault_arm(kind, n);
+	rc = cache_fsck("c", &check, NULL, NULL, &why);
+	failed = fault_disarm() || failed;
+	if (rc == 0 && check.bad == 0 &&
+	    (check.blobs != all.blobs || check.pieces != all.pieces))
+		fail_msg("%s %ld: fsck: %d blobs, %d pieces", fault_names[kind],
+		    n, (int)check.blobs, (int)check.pieces);
+	if (kind == FAULT_MEMORY && check.bad != 0)
+		fail_msg("allocation %ld: %d damaged", n, (int)check.bad);
+	return failed;
+}
+
+static void
+test_no_check_or_count_passes_over_what_it_could_not_see(void **state)
+{
+	static const enum fault kinds[] = { FAULT_MEMORY, FAULT_OPEN,
+		FAULT_READ, FAULT_STAT };
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+		for (long n = 1; count_with_fault(kinds[k], n); n++)
+			continue;
+}
+
 #define FAULT_TEST(f) \
 	cmocka_unit_test_setup_teardown(f, setup, scratch_teardown)
 
@@ -320,6 +365,8 @@ main(void)
 		FAULT_TEST(test_an_open_that_fails_harms_no_read),
 		FAULT_TEST(test_a_read_or_stat_that_fails_harms_no_read),
 		FAULT_TEST(test_upkeep_that_fails_leaves_a_cache_that_works),
+		FAULT_TEST(
+		    test_no_check_or_count_passes_over_what_it_could_not_see),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
