@@ -105,6 +105,12 @@ $B/unit/%: $B/tests/unit/%.o $(call objs,$(AID_SRC)) $B/libdatamount.a
 	@mkdir -p $(@D)
 	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(DM_LDLIBS)
 
+# This one is the whole program, and its main is in the test.
+$B/unit/test_cmd_faults: $B/tests/unit/test_cmd_faults.o $(call objs,$(filter-out fs/cmd/main.c,$(CMD_MAIN))) \
+		$B/libcmd.a $(call objs,$(AID_SRC)) $B/libdatamount.a
+	@mkdir -p $(@D)
+	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(DM_LDLIBS)
+
 # In these tests calls of ours fail in turn.
 WRAP      = $(foreach f,$(1),-Wl,--wrap=$f)
 MEMORY   := malloc calloc realloc reallocarray strdup strndup
