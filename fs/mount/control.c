@@ -20,7 +20,7 @@
 enum {
 	CONTROL_LINE_MAX = 64,
 	CONTROL_BODY_MAX = 4 << 20,
-	CONTROL_READ_MS = 1000,
+	CONTROL_READ_MS = 3000, /* a client may not get to run for long */
 	CONTROL_ASK_MS = 5000,
 };
 

@@ -182,6 +182,16 @@ same_as_published () {
 	datamount status --check
 }
 
+@test "sync of a machine so busy that it asks late is heard" {
+	datamount -q "$REPO@v1" data
+	rm data.source
+	run --separate-stderr traced -f -o trace -e trace=sendto \
+		-e inject=sendto:delay_enter=1500000:when=1 datamount -q sync
+	[ "$status" -eq 1 ]
+	[[ $stderr == *'data.source is gone'* ]]
+	grep -q DELAYED trace
+}
+
 @test "a merge that conflicts in a pin is refused by its line" {
 	datamount -q "$REPO@v1" data
 	git commit -qm one
