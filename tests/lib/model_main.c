@@ -475,7 +475,7 @@ shared(size_t size)
 int
 main(int argc, char **argv)
 {
-	struct run r = {
+	static struct run r = {
 		.seed = 1,
 		.sequences = 100,
 		.steps = 100,
