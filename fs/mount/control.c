@@ -15,6 +15,7 @@
 #include "cache/base/buf.h"
 #include "cache/base/clock.h"
 #include "cache/base/io.h"
+#include "cache/base/log.h"
 #include "fs/mount/place.h"
 
 enum {
@@ -362,13 +363,17 @@ each_at(int dir_fd, const char *name,
     struct dm_err *err)
 {
 	DM_AUTO(dm_buf_release) struct dm_buf b = DM_BUF(PATH_MAX);
-	struct dm_err ignored;
+	struct dm_err silence = { 0 };
 	bool found = false;
 
-	/* A daemon that does not answer is not this command's failure. */
+	/* Not this command's failure, but it must not pass for all mounts. */
 	if (ask_at(dir_fd, name, CONTROL_DIR, CONTROL_ASK_MS, &b, &found,
-		&ignored) < 0)
+		&silence) < 0) {
+		dm_log(DM_LOG_WARN, "mount",
+		    "one mount is passed over, its daemon does not answer: %s",
+		    silence.text);
 		return 0;
+	}
 	if (!found) {
 		(void)unlinkat(dir_fd, name, 0);
 		return 0;

@@ -400,6 +400,18 @@ fails_to_list () {
 	! ls "$1" >/dev/null 2>&1
 }
 
+@test "a daemon that does not answer is passed over aloud" {
+	three_pins
+	datamount -q mount --all
+	supervisor=$(status_of a pid)
+	kill -STOP "$supervisor"
+	run --separate-stderr datamount status
+	kill -CONT "$supervisor"
+	[[ $stderr == *'one mount is passed over, its daemon does not answer'* ]]
+	[[ $output != *"$PWD/a "* ]]
+	[[ $output == *"$PWD/in/b"* ]]
+}
+
 @test "a pin elsewhere is known to status, update and sync" {
 	mkdir pins
 	datamount -q --source pins/d.source "$REPO@v1" data
