@@ -253,12 +253,9 @@ control_reply(int fd, const struct dm_err *err, const void *body, size_t size)
 			(void)send_all(fd, body, size);
 		return;
 	}
-	(void)snprintf(line, sizeof(line), "error %d %s", (int)err->code,
+	/* A text is one line: err.h. */
+	(void)snprintf(line, sizeof(line), "error %d %s\n", (int)err->code,
 	    err->text);
-	for (char *p = line; *p != '\0'; p++)
-		if (*p == '\n')
-			*p = ' ';
-	(void)snprintf(line + strlen(line), 2, "\n");
 	(void)send_all(fd, line, strlen(line));
 }
 

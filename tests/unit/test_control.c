@@ -114,7 +114,7 @@ test_a_daemon_is_found_by_its_mount_point(void **state)
 	OK(control_ask("/some/dir", CONTROL_STATUS, 5000, &b, &found, &err));
 	assert_true(found);
 	assert_string_equal(b.data, "status");
-	FAILS(DM_STALE, "in use",
+	FAILS(DM_STALE, "in?use",
 	    control_ask("/some/dir", CONTROL_DETACH, 5000, &b, &found, &err));
 	end(&d);
 	dm_buf_clear(&b);
