@@ -130,7 +130,7 @@ $B/httpd: $(call objs,tests/lib/httpd_main.c $(AID_SRC)) $B/libdatamount.a
 $B/model: $(call objs,tests/lib/model_main.c $(AID_SRC)) $B/libdatamount.a
 	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DM_LDLIBS)
 
-$B/posix: $(call objs,tests/lib/posix_main.c)
+$B/posix: $(call objs,tests/lib/posix_main.c) $B/libdatamount.a
 	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DM_LDLIBS)
 
 # Readers whose time is the file system's.
