@@ -271,8 +271,8 @@ errno () {
 	[ "$(readlink data/out)" = /etc/passwd ]
 }
 
-@test "what was read once is not asked for again" {
-	show
+# Read all, and again: is the daemon asked only the first time?
+asked_once () {
 	ls -lR data >/dev/null
 	cat data/a.csv data/sub/zeros >/dev/null
 	datamount status data --json >one
@@ -280,12 +280,20 @@ errno () {
 	find data -type f | wc -l >/dev/null
 	cat data/a.csv data/sub/zeros >/dev/null
 	readlink data/link >/dev/null
-	[ ! -e data/missing ]
+	[ ! -e data/missing ] || return 1
 	datamount status data --json >two
-	[ ! -e data/missing ]
+	[ ! -e data/missing ] || return 1
 	datamount status data --json >three
 	for c in read getattr readdir readdirplus; do
-		[ "$(json one "d[0]['fuse']['$c']")" = "$(json two "d[0]['fuse']['$c']")" ]
+		[ "$(json one "d[0]['fuse']['$c']")" = \
+			"$(json two "d[0]['fuse']['$c']")" ] || return 1
 	done
-	[ "$(json two "d[0]['fuse']['lookup']")" = "$(json three "d[0]['fuse']['lookup']")" ]
+	[ "$(json two "d[0]['fuse']['lookup']")" = \
+		"$(json three "d[0]['fuse']['lookup']")" ]
+}
+
+# Meanwhile others may drop the kernel's caches, as tests of mounts do.
+@test "what was read once is not asked for again" {
+	show
+	eventually asked_once
 }
