@@ -5,40 +5,9 @@
 #include "cache/net/origin.h"
 #include "tests/lib/httpd.h"
 #include "tests/lib/result.h"
-#include "tests/lib/served.h"
-
-struct fixture {
-	struct served s, other;
-	struct got got;
-};
+#include "tests/unit/two_servers.h"
 
 static uint64_t tried;
-
-static int
-setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct dm_err err = { 0 };
-
-	if (f == NULL || served_open(&f->s, &err) < 0 ||
-	    served_open(&f->other, &err) < 0)
-		return -1;
-	got_init(&f->got);
-	*state = f;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	served_close(&f->s);
-	served_close(&f->other);
-	got_release(&f->got);
-	free(f);
-	return 0;
-}
 
 struct answer {
 	const char *rule; /* of httpd.h */

@@ -3,38 +3,7 @@
 #include "tests/unit/check.h"
 
 #include "tests/lib/httpd.h"
-#include "tests/lib/served.h"
-
-struct fixture {
-	struct served s, other;
-	struct got got;
-};
-
-static int
-setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct dm_err err = { 0 };
-
-	if (f == NULL || served_open(&f->s, &err) < 0 ||
-	    served_open(&f->other, &err) < 0)
-		return -1;
-	got_init(&f->got);
-	*state = f;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	served_close(&f->s);
-	served_close(&f->other);
-	got_release(&f->got);
-	free(f);
-	return 0;
-}
+#include "tests/unit/two_servers.h"
 
 static const struct got_range middle = { .off = 1000, .size = 150000 };
 
