@@ -137,12 +137,17 @@ def from_json(text):
     return read["machine"], [Row(**r) for r in read["rows"]]
 
 
+def replace_block(text, begin, end, block):
+    """The text with what stands between the two markers made anew."""
+    pattern = re.escape(begin) + ".*?" + re.escape(end)
+    if not re.search(pattern, text, re.S):
+        raise ValueError(f"no block between {begin} and {end}")
+    return re.sub(pattern, lambda _: f"{begin}\n{block}{end}", text,
+                  flags=re.S)
+
+
 def into_readme(readme, machine, rows):
-    """The README with the block between the markers made anew."""
-    block = "\n".join([BEGIN, "", "; ".join(
-        f"{k}: {v}" for k, v in machine.items()) + ".", "", markdown(rows),
-        "", END])
-    pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
-    if not re.search(pattern, readme, re.S):
-        raise ValueError(f"no block between {BEGIN} and {END}")
-    return re.sub(pattern, lambda _: block, readme, flags=re.S)
+    """The README with the last table in its block."""
+    facts = "; ".join(f"{k}: {v}" for k, v in machine.items())
+    return replace_block(readme, BEGIN, END,
+                         f"\n{facts}.\n\n{markdown(rows)}\n\n")
