@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cache/base/database.h"
 #include "cache/base/digest.h"
 #include "cache/base/err.h"
 #include "cache/base/lock.h"
@@ -29,16 +30,18 @@ enum {
 	LOAD_TICKS = 5,     /* between two copies to memory */
 	REFRESH_S = 60,     /* between two looks at the directory, of all */
 	USES_MAX = 4 << 20, /* rows that are believed */
+	ASIDE_MAX = 3,      /* files put aside, with none between that worked */
 };
 
-static const char schema[] =
-    "PRAGMA journal_mode = TRUNCATE;"
-    "PRAGMA synchronous = OFF;" /* a hint: see the header */
-    "PRAGMA trusted_schema = OFF;"
-    "CREATE TABLE IF NOT EXISTS blob (key BLOB PRIMARY KEY,"
-    " bytes INTEGER NOT NULL, used INTEGER NOT NULL,"
-    " pinned INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS refreshed (at INTEGER NOT NULL);";
+static const char settings[] = "PRAGMA journal_mode = TRUNCATE;"
+			       "PRAGMA synchronous = OFF;"; /* a hint */
+
+static const char *const tables[] = {
+	"CREATE TABLE blob (key BLOB PRIMARY KEY,"
+	" bytes INTEGER NOT NULL, used INTEGER NOT NULL,"
+	" pinned INTEGER NOT NULL) WITHOUT ROWID",
+	"CREATE TABLE refreshed (at INTEGER NOT NULL)",
+};
 
 enum query { Q_TOUCH, Q_BLOB, Q_LOAD, Q_REFRESHED, Q_STALE, NQUERIES };
 
@@ -64,7 +67,9 @@ struct index {
 	/* of the thread that ticks */
 	char path[PATH_MAX];
 	sqlite3 *db; /* NULL: not open */
-	ino_t ino;   /* of its file */
+	int why;     /* it failed: SQLite's code */
+	unsigned aside;
+	ino_t ino; /* of its file */
 	sqlite3_stmt *query[NQUERIES];
 	unsigned ticks;
 
@@ -113,14 +118,15 @@ index_free(struct index *ix)
 
 /* ---- the database ---- */
 
-static bool
+static int
 prepare(struct index *ix)
 {
-	for (int i = 0; i < NQUERIES; i++)
-		if (sqlite3_prepare_v2(ix->db, query_sql[i], -1, &ix->query[i],
-			NULL) != SQLITE_OK)
-			return false;
-	return true;
+	int rc = SQLITE_OK;
+
+	for (int i = 0; rc == SQLITE_OK && i < NQUERIES; i++)
+		rc = sqlite3_prepare_v2(ix->db, query_sql[i], -1, &ix->query[i],
+		    NULL);
+	return rc;
 }
 
 static bool
@@ -140,48 +146,55 @@ open_db(struct index *ix)
 	if (ix->db != NULL && is_same_file(ix))
 		return true;
 	close_db(ix);
-	if (ix->path[0] == '\0' ||
-	    sqlite3_open_v2(ix->path, &ix->db,
-		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
-		    SQLITE_OPEN_NOFOLLOW,
-		NULL) != SQLITE_OK)
+	ix->why = SQLITE_OK;
+	if (ix->path[0] == '\0')
 		return false;
-	(void)sqlite3_db_config(ix->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	if (sqlite3_exec(ix->db, schema, NULL, NULL, NULL) != SQLITE_OK ||
-	    !prepare(ix) || lstat(ix->path, &st) < 0)
+	ix->why = dm_database_open(&ix->db, ix->path,
+	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+	if (ix->why == SQLITE_OK)
+		ix->why = sqlite3_exec(ix->db, settings, NULL, NULL, NULL);
+	if (ix->why == SQLITE_OK)
+		ix->why = dm_database_make(ix->db, tables,
+		    sizeof(tables) / sizeof(tables[0]));
+	if (ix->why == SQLITE_OK)
+		ix->why = prepare(ix);
+	if (ix->why != SQLITE_OK || lstat(ix->path, &st) < 0)
 		return false;
 	ix->ino = st.st_ino;
 	(void)chmod(ix->path, 0600); /* the directory is 0700 */
 	return true;
 }
 
-/* What failed will do so again, unless the file is another. */
-static bool
-is_damaged(struct index *ix)
-{
-	int code = ix->db == NULL ? SQLITE_OK : sqlite3_errcode(ix->db);
-
-	return code == SQLITE_CORRUPT || code == SQLITE_NOTADB ||
-	    code == SQLITE_ERROR || code == SQLITE_MISMATCH;
-}
-
+/* The file is to blame.  One that cannot be put aside is done without: a disk
+ * that takes no changes.  So is one whose successors are no better. */
 static void
 put_aside(struct index *ix)
 {
 	char bad[PATH_MAX + 8];
 
-	(void)snprintf(bad, sizeof(bad), "%s.bad", ix->path);
-	dm_log(DM_LOG_WARN, "cache", "%s: %s: made again from the directory",
-	    ix->path, sqlite3_errmsg(ix->db));
 	close_db(ix);
-	if (rename(ix->path, bad) < 0)
-		dm_log(DM_LOG_DEBUG, "cache", "%s: %m", ix->path);
+	(void)snprintf(bad, sizeof(bad), "%s.bad", ix->path);
+	if (ix->aside == ASIDE_MAX || !dm_database_put_aside(ix->path, bad))
+		return;
+	ix->aside++;
+	dm_log(DM_LOG_WARN, "cache", "%s: %s: made again from the directory",
+	    ix->path, sqlite3_errstr(ix->why));
+}
+
+/* Note why the last call failed; it returned that. */
+static bool
+failed(struct index *ix, int why)
+{
+	ix->why = why;
+	return false;
 }
 
 static bool
 run(struct index *ix, const char *sql)
 {
-	return sqlite3_exec(ix->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+	int rc = sqlite3_exec(ix->db, sql, NULL, NULL, NULL);
+
+	return rc == SQLITE_OK ? true : failed(ix, rc);
 }
 
 static bool
@@ -189,7 +202,7 @@ run_query(struct index *ix, enum query which, const struct digest *key,
     int64_t used_s, uint64_t bytes, bool pinned)
 {
 	sqlite3_stmt *q = ix->query[which];
-	bool done;
+	int rc;
 
 	sqlite3_bind_blob(q, 1, key->bytes, DIGEST_SIZE, SQLITE_STATIC);
 	if (which != Q_STALE)
@@ -198,9 +211,9 @@ run_query(struct index *ix, enum query which, const struct digest *key,
 		sqlite3_bind_int64(q, 3, (int64_t)bytes);
 		sqlite3_bind_int(q, 4, pinned);
 	}
-	done = sqlite3_step(q) == SQLITE_DONE;
+	rc = sqlite3_step(q);
 	sqlite3_reset(q);
-	return done;
+	return rc == SQLITE_DONE ? true : failed(ix, rc);
 }
 
 /* ---- what a tick does ---- */
@@ -231,19 +244,36 @@ note_uses(struct index *ix, const struct digest *used, size_t n)
 	return false;
 }
 
-/* Anyone could have written the file: measure, then copy. */
+/* A row of Q_LOAD, which anyone could have written: measure, then copy.  Keys
+ * ascend, or else a page of the file may be its own child, and there is no
+ * end of rows. */
+static int
+read_row(sqlite3_stmt *q, const struct use *last, struct use *out)
+{
+	int rc = sqlite3_step(q);
+
+	if (rc != SQLITE_ROW)
+		return rc;
+	if (sqlite3_column_bytes(q, 0) != DIGEST_SIZE)
+		return SQLITE_CORRUPT;
+	memcpy(out->key.bytes, sqlite3_column_blob(q, 0), DIGEST_SIZE);
+	out->used_s = sqlite3_column_int64(q, 1);
+	if (out->used_s < 0 || out->used_s > now_s())
+		out->used_s = 0; /* it is not known */
+	if (last != NULL &&
+	    memcmp(last->key.bytes, out->key.bytes, DIGEST_SIZE) >= 0)
+		return SQLITE_CORRUPT;
+	return SQLITE_ROW;
+}
+
 static bool
 load(struct index *ix)
 {
 	struct use *use = NULL, *old;
 	size_t n = 0, room = 0;
-	int rc;
+	int rc = SQLITE_ROW;
 
-	while ((rc = sqlite3_step(ix->query[Q_LOAD])) == SQLITE_ROW) {
-		sqlite3_stmt *q = ix->query[Q_LOAD];
-
-		if (sqlite3_column_bytes(q, 0) != DIGEST_SIZE || n >= USES_MAX)
-			continue;
+	while (rc == SQLITE_ROW && n < USES_MAX) {
 		if (n == room) {
 			struct use *more;
 
@@ -253,14 +283,15 @@ load(struct index *ix)
 				break;
 			use = more;
 		}
-		memcpy(use[n].key.bytes, sqlite3_column_blob(q, 0),
-		    DIGEST_SIZE);
-		use[n++].used_s = sqlite3_column_int64(q, 1);
+		rc = read_row(ix->query[Q_LOAD], n == 0 ? NULL : &use[n - 1],
+		    &use[n]);
+		n += rc == SQLITE_ROW;
 	}
 	sqlite3_reset(ix->query[Q_LOAD]);
-	if (rc != SQLITE_DONE) {
+	if (rc != SQLITE_DONE && n < USES_MAX) {
 		free(use);
-		return rc == SQLITE_ROW; /* no memory: the old copy will do */
+		/* no memory: the old copy will do */
+		return rc == SQLITE_ROW ? true : failed(ix, rc);
 	}
 	dm_lock(&ix->mu);
 	old = ix->use;
@@ -281,7 +312,7 @@ is_fresh(struct index *ix)
 	if (sqlite3_step(q) == SQLITE_ROW)
 		at = sqlite3_column_int64(q, 0);
 	sqlite3_reset(q);
-	return at <= now && now - at < REFRESH_S;
+	return at <= now && at > now - REFRESH_S;
 }
 
 /* Only this thread changes the copy, so it reads it without the lock, which is
@@ -336,8 +367,10 @@ index_tick(struct index *ix, int root, const struct digest *used, size_t n)
 		fine = noted = note_uses(ix, used, n);
 	if (fine && ix->ticks++ % LOAD_TICKS == 0)
 		fine = load(ix) && (is_fresh(ix) || refresh(ix, root));
-	if (!fine && is_damaged(ix))
+	if (!fine && dm_database_is_damage(ix->why))
 		put_aside(ix);
+	else if (fine)
+		ix->aside = 0;
 	return noted;
 }
 
@@ -378,27 +411,20 @@ index_read_uses(const char *path, struct census *c)
 {
 	sqlite3 *db = NULL;
 	sqlite3_stmt *q = NULL;
-	struct digest key;
+	struct use use[2], *last = NULL;
 
-	if (sqlite3_open_v2(path, &db,
-		SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW,
-		NULL) != SQLITE_OK ||
-	    sqlite3_exec(db, "PRAGMA trusted_schema = OFF;", NULL, NULL,
-		NULL) != SQLITE_OK ||
+	if (dm_database_open(&db, path, SQLITE_OPEN_READONLY) != SQLITE_OK ||
 	    sqlite3_prepare_v2(db, query_sql[Q_LOAD], -1, &q, NULL) !=
 		SQLITE_OK) {
 		sqlite3_close(db);
 		return;
 	}
-	while (sqlite3_step(q) == SQLITE_ROW) {
-		struct census_blob *b;
+	for (int i = 0; read_row(q, last, &use[i]) == SQLITE_ROW; i ^= 1) {
+		struct census_blob *b = census_find(c, &use[i].key);
 
-		if (sqlite3_column_bytes(q, 0) != DIGEST_SIZE)
-			continue;
-		memcpy(key.bytes, sqlite3_column_blob(q, 0), DIGEST_SIZE);
-		b = census_find(c, &key);
-		if (b != NULL && sqlite3_column_int64(q, 1) > b->used_s)
-			b->used_s = sqlite3_column_int64(q, 1);
+		if (b != NULL && use[i].used_s > b->used_s)
+			b->used_s = use[i].used_s;
+		last = &use[i];
 	}
 	sqlite3_finalize(q);
 	sqlite3_close(db);

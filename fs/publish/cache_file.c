@@ -4,9 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cache/base/database.h"
 #include "cache/base/err.h"
 #include "cache/base/io.h"
 #include "cache/cache.h"
+
+enum { BUSY_MS = 30000 };
 
 static int
 find_folder(char out[PATH_MAX], const char *dir, struct dm_err *err)
@@ -55,7 +58,7 @@ cache_file_set_aside(const char *path, struct dm_err *err)
 	if (snprintf(aside, sizeof(aside), "%s.damaged", path) >=
 	    (int)sizeof(aside))
 		return dm_fail(err, DM_INVALID, "%s: path too long", path);
-	if (rename(path, aside) < 0)
+	if (!dm_database_put_aside(path, aside))
 		return dm_fail_errno(err, "rename %s", path);
 	return 0;
 }
@@ -69,27 +72,51 @@ cache_file_tmp_dir(char out[PATH_MAX], const char *dir)
 		(void)snprintf(out, PATH_MAX, "/var/tmp");
 }
 
-int
-cache_file_fail(sqlite3 *db, const char *what, const char *doing,
+static int
+fail_code(int rc, const char *what, const char *doing, const char *why,
     struct dm_err *err)
 {
 	enum dm_code code = DM_IO;
 
-	switch (sqlite3_errcode(db)) {
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-	case SQLITE_ERROR: /* a schema that is not ours */
+	if (dm_database_is_damage(rc))
 		code = DM_CORRUPT;
-		break;
-	case SQLITE_FULL:
+	else if (rc == SQLITE_FULL)
 		code = DM_NOSPACE;
-		break;
-	case SQLITE_NOMEM:
+	else if (rc == SQLITE_NOMEM)
 		code = DM_NOMEM;
-		break;
-	default:
-		break;
+	return dm_fail(err, code, "%s: %s: %s", what, doing, why);
+}
+
+int
+cache_file_fail(sqlite3 *db, const char *what, const char *doing,
+    struct dm_err *err)
+{
+	return fail_code(sqlite3_errcode(db), what, doing, sqlite3_errmsg(db),
+	    err);
+}
+
+int
+cache_file_open(sqlite3 **db, const struct cache_file *f, struct dm_err *err)
+{
+	static const char settings[] = "PRAGMA journal_mode = TRUNCATE;"
+				       "PRAGMA synchronous = NORMAL;"
+				       "PRAGMA cache_size = -16384;" /* KiB */
+				       "BEGIN IMMEDIATE;";
+	int flags =
+	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+	int rc = dm_database_open(db, f->path, flags);
+
+	if (rc == SQLITE_OK) {
+		(void)sqlite3_busy_timeout(*db, BUSY_MS);
+		rc = sqlite3_exec(*db, settings, NULL, NULL, NULL);
 	}
-	return dm_fail(err, code, "%s: %s: %s", what, doing,
-	    sqlite3_errmsg(db));
+	if (rc == SQLITE_OK)
+		rc = dm_database_make(*db, f->tables, f->ntables);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(*db, "COMMIT", NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		return 0;
+	(void)sqlite3_close(*db);
+	*db = NULL;
+	return fail_code(rc, f->what, "open", sqlite3_errstr(rc), err);
 }

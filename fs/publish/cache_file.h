@@ -4,6 +4,7 @@
 
 #include <limits.h>
 #include <sqlite3.h>
+#include <stddef.h>
 
 #include "cache/base/attr.h"
 
@@ -17,6 +18,18 @@ int cache_file_path(char out[PATH_MAX], const char *dir, const char *prefix,
 
 /* Rename a damaged file, so that a new one can be made. */
 int cache_file_set_aside(const char *path, struct dm_err *err) DM_MUST_CHECK;
+
+/* What all such databases have in common, and what this one is; path NULL: in
+ * memory.  The connection waits 30 s for others.  On failure *db is closed and
+ * NULL, and the error as cache_file_fail() says. */
+struct cache_file {
+	const char *what; /* for messages */
+	const char *path;
+	const char *const *tables; /* database.h */
+	size_t ntables;
+};
+int cache_file_open(sqlite3 **db, const struct cache_file *f,
+    struct dm_err *err) DM_MUST_CHECK;
 
 /* Report the last failure of such a file's database: "WHAT: DOING: cause".
  * DM_CORRUPT: it is damaged, or not one of ours; set it aside.  Returns -1. */

@@ -30,25 +30,22 @@
 #include "fs/publish/cache_file.h"
 #include "fs/publish/marks.h"
 #include "fs/publish/object_batch.h"
+#include "fs/publish/pack_peek.h"
 
 enum {
-	BUSY_MS = 30000,
 	READS = 256, /* in one transaction: locking costs more than they do */
 };
 
-/* The version is in the schema's application id: another one is no index. */
-static const char schema[] =
-    "PRAGMA journal_mode = TRUNCATE;"
-    "PRAGMA synchronous = NORMAL;"
-    "PRAGMA cache_size = -16384;" /* KiB */
-    "BEGIN IMMEDIATE;"
-    "CREATE TABLE IF NOT EXISTS pack (no INTEGER PRIMARY KEY,"
-    " id BLOB NOT NULL UNIQUE, off INTEGER NOT NULL, len INTEGER NOT NULL,"
-    " count INTEGER NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS object (id BLOB NOT NULL,"
-    " kind INTEGER NOT NULL, pack INTEGER NOT NULL,"
-    " ordinal INTEGER NOT NULL, PRIMARY KEY (id, kind)) WITHOUT ROWID;"
-    "COMMIT;";
+/* A pack's number is never used again: while one publisher knows a pack by it,
+ * another may drop that pack and add its own. */
+static const char *const tables[] = {
+	"CREATE TABLE pack (no INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" id BLOB NOT NULL UNIQUE, off INTEGER NOT NULL, len INTEGER NOT NULL,"
+	" count INTEGER NOT NULL)",
+	"CREATE TABLE object (id BLOB NOT NULL,"
+	" kind INTEGER NOT NULL, pack INTEGER NOT NULL,"
+	" ordinal INTEGER NOT NULL, PRIMARY KEY (id, kind)) WITHOUT ROWID",
+};
 
 enum query {
 	Q_FIND,
@@ -101,15 +98,27 @@ struct object_index {
 	struct dm_mutex mu;         /* guards all below */
 	sqlite3 *db;
 	sqlite3_stmt *query[NQUERIES];
+	bool failed;    /* no answer of it is to be relied on any more */
 	unsigned reads; /* in the transaction under way; 0: there is none */
 	struct object_batch batch; /* not written yet */
+	struct pack_peek peek;
 };
+
+static const char what[] = "index of published objects";
 
 static int
 db_fail(struct object_index *ix, const char *doing, struct dm_err *err)
 {
-	return cache_file_fail(ix->db, "index of published objects", doing,
-	    err);
+	ix->failed = true;
+	return cache_file_fail(ix->db, what, doing, err);
+}
+
+/* A row says what no row of ours can say. */
+static int
+row_fail(struct object_index *ix, const char *why, struct dm_err *err)
+{
+	ix->failed = true;
+	return dm_fail(err, DM_CORRUPT, "%s: %s", what, why);
 }
 
 /* Run a statement that gives no row. */
@@ -175,15 +184,17 @@ end_read_locked(struct object_index *ix, unsigned enough, struct dm_err *err)
 static int
 open_db(struct object_index *ix, const char *path, struct dm_err *err)
 {
-	int flags =
-	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+	const struct cache_file file = {
+		.what = what,
+		.path = path,
+		.tables = tables,
+		.ntables = sizeof(tables) / sizeof(tables[0]),
+	};
 
-	if (sqlite3_open_v2(path == NULL ? ":memory:" : path, &ix->db, flags,
-		NULL) != SQLITE_OK)
-		return db_fail(ix, "open", err);
-	(void)sqlite3_busy_timeout(ix->db, BUSY_MS);
-	if (sqlite3_exec(ix->db, schema, NULL, NULL, NULL) != SQLITE_OK)
-		return db_fail(ix, "schema", err);
+	if (cache_file_open(&ix->db, &file, err) < 0) {
+		ix->failed = true;
+		return -1;
+	}
 	for (int i = 0; i < NQUERIES; i++)
 		if (sqlite3_prepare_v2(ix->db, query_sql[i], -1, &ix->query[i],
 			NULL) != SQLITE_OK)
@@ -449,7 +460,9 @@ next_pack(struct object_index *ix, int64_t *no, struct digest *id, bool *found,
 	step = sqlite3_step(q);
 	*found = step == SQLITE_ROW;
 	if (*found && sqlite3_column_bytes(q, 1) != DIGEST_SIZE)
-		rc = dm_fail(err, DM_CORRUPT, "bad id in the pack index");
+		rc = row_fail(ix, "bad id of a pack", err);
+	else if (*found && sqlite3_column_int64(q, 0) <= *no)
+		rc = row_fail(ix, "packs in disorder", err);
 	else if (*found) {
 		*no = sqlite3_column_int64(q, 0);
 		memcpy(id->bytes, sqlite3_column_blob(q, 1), DIGEST_SIZE);
@@ -535,7 +548,8 @@ catch_up(struct object_index *ix, struct dm_err *err)
 
 int
 object_index_open(struct object_index **out, const char *path,
-    const char *packs_dir, const struct marks *marked, struct dm_err *err)
+    const char *packs_dir, const struct marks *marked, bool *unusable,
+    struct dm_err *err)
 {
 	struct object_index *ix = calloc(1, sizeof(*ix));
 
@@ -544,7 +558,10 @@ object_index_open(struct object_index **out, const char *path,
 	dm_mutex_init(&ix->mu, DM_RANK_INDEX);
 	(void)snprintf(ix->packs_dir, sizeof(ix->packs_dir), "%s", packs_dir);
 	ix->marked = marked;
+	pack_peek_init(&ix->peek, ix->packs_dir);
 	if (open_db(ix, path, err) < 0 || catch_up(ix, err) < 0) {
+		if (unusable != NULL)
+			*unusable = ix->failed;
 		object_index_close(ix);
 		return -1;
 	}
@@ -563,19 +580,32 @@ object_index_close(struct object_index *ix)
 	sqlite3_close(ix->db);
 	dm_mutex_destroy(&ix->mu);
 	object_batch_release(&ix->batch);
+	pack_peek_release(&ix->peek);
 	free(ix);
+}
+
+bool
+object_index_failed(struct object_index *ix)
+{
+	bool failed;
+
+	dm_lock(&ix->mu);
+	failed = ix->failed;
+	dm_unlock(&ix->mu);
+	return failed;
 }
 
 /* Anyone could have written this file: what does not fit is not used. */
 static int
-read_place(sqlite3_stmt *q, struct place *at, struct dm_err *err)
+read_place(struct object_index *ix, sqlite3_stmt *q, struct place *at,
+    struct dm_err *err)
 {
 	int64_t pack = sqlite3_column_int64(q, 0);
 	int64_t ordinal = sqlite3_column_int64(q, 1);
 
 	if (pack < 0 || pack > INT32_MAX || ordinal < 0 ||
 	    ordinal >= PACK_OBJECTS_MAX)
-		return dm_fail(err, DM_CORRUPT, "bad place in the pack index");
+		return row_fail(ix, "bad place of an object", err);
 	at->pack = (uint32_t)pack;
 	at->ordinal = (uint32_t)ordinal;
 	return 0;
@@ -592,11 +622,49 @@ find_locked(struct object_index *ix, const struct digest *id,
 	step = sqlite3_step(q);
 	*found = step == SQLITE_ROW;
 	if (*found)
-		rc = read_place(q, at, err);
+		rc = read_place(ix, q, at, err);
 	else if (step != SQLITE_DONE)
 		rc = db_fail(ix, "find object", err);
 	sqlite3_reset(q);
 	return rc;
+}
+
+static int
+pack_locked(struct object_index *ix, uint32_t pack, struct pack_name *out,
+    struct dm_err *err)
+{
+	sqlite3_stmt *q = ix->query[Q_PACK];
+	int rc = 0;
+
+	sqlite3_bind_int64(q, 1, pack);
+	if (sqlite3_step(q) != SQLITE_ROW ||
+	    sqlite3_column_bytes(q, 0) != DIGEST_SIZE) {
+		rc = row_fail(ix, "a pack that it does not have", err);
+	} else {
+		memcpy(out->id.bytes, sqlite3_column_blob(q, 0), DIGEST_SIZE);
+		out->dir_off = (uint64_t)sqlite3_column_int64(q, 1);
+		out->dir_len = (uint32_t)sqlite3_column_int64(q, 2);
+		out->count = (uint32_t)sqlite3_column_int64(q, 3);
+	}
+	sqlite3_reset(q);
+	return rc;
+}
+
+/* Is the object where its row says?  The pack knows. */
+static int
+check_locked(struct object_index *ix, const struct digest *id,
+    enum object_kind kind, const struct place *at, struct dm_err *err)
+{
+	struct pack_name name;
+	bool holds = false;
+
+	if (!pack_peek_knows(&ix->peek, at->pack) &&
+	    (pack_locked(ix, at->pack, &name, err) < 0 ||
+		pack_peek_open(&ix->peek, at->pack, &name, err) < 0))
+		return -1;
+	if (pack_peek_holds(&ix->peek, at, id, kind, &holds, err) < 0)
+		return -1;
+	return holds ? 0 : row_fail(ix, "an object that is elsewhere", err);
 }
 
 int
@@ -610,6 +678,8 @@ object_index_find(struct object_index *ix, const struct digest *id,
 	rc = *found ? 0 : begin_read_locked(ix, err);
 	if (rc == 0 && !*found) {
 		rc = find_locked(ix, id, kind, at, found, err);
+		if (rc == 0 && *found)
+			rc = check_locked(ix, id, kind, at, err);
 		if (rc == 0)
 			rc = end_read_locked(ix, READS, err);
 	}
@@ -650,24 +720,10 @@ int
 object_index_pack(struct object_index *ix, uint32_t pack, struct pack_name *out,
     struct dm_err *err)
 {
-	sqlite3_stmt *q;
-	int rc = 0;
+	int rc;
 
 	dm_lock(&ix->mu);
-	q = ix->query[Q_PACK];
-	sqlite3_bind_int64(q, 1, pack);
-	if (sqlite3_step(q) != SQLITE_ROW ||
-	    sqlite3_column_bytes(q, 0) != DIGEST_SIZE) {
-		rc = dm_fail(err, DM_CORRUPT,
-		    "the index of published objects"
-		    " names a pack that it does not have");
-	} else {
-		memcpy(out->id.bytes, sqlite3_column_blob(q, 0), DIGEST_SIZE);
-		out->dir_off = (uint64_t)sqlite3_column_int64(q, 1);
-		out->dir_len = (uint32_t)sqlite3_column_int64(q, 2);
-		out->count = (uint32_t)sqlite3_column_int64(q, 3);
-	}
-	sqlite3_reset(q);
+	rc = pack_locked(ix, pack, out, err);
 	dm_unlock(&ix->mu);
 	return rc;
 }

@@ -18,7 +18,8 @@ struct pack_name;
  * What the packs' directories say, in an SQLite file of this machine, one for
  * each repository id.  The packs are the truth: opening brings the index up
  * to date with them, and a lost or damaged file costs reading their
- * directories again.
+ * directories again.  Whatever the file says, what is found is there: the
+ * pack's own directory is asked before an object counts as found.
  *
  * Threads: any function but close from any thread (DM_RANK_INDEX).
  */
@@ -31,12 +32,15 @@ struct place {
 };
 
 /* path: the SQLite file, or NULL: keep it in memory.  packs_dir: the
- * repository's.  Packs that are marked there are left out.  DM_CORRUPT: path
- * is damaged; remove it and call again. */
+ * repository's.  Packs that are marked there are left out.  *unusable (unless
+ * NULL): path is to blame; if DM_CORRUPT, remove it and call again. */
 int object_index_open(struct object_index **out, const char *path,
-    const char *packs_dir, const struct marks *marked,
+    const char *packs_dir, const struct marks *marked, bool *unusable,
     struct dm_err *err) DM_MUST_CHECK;
 void object_index_close(struct object_index *ix);
+
+/* The file failed since it was opened: none of it is to be relied on. */
+bool object_index_failed(struct object_index *ix);
 
 int object_index_find(struct object_index *ix, const struct digest *id,
     enum object_kind kind, struct place *at, bool *found,

@@ -41,6 +41,8 @@
 #include "fs/publish/walk.h"
 #include "fs/publish/work.h"
 
+#define STATS_FILE "files-v1"
+
 enum {
 	IGNORE_MAX = 1 << 20,          /* bytes of a .datamountignore */
 	TRIES = 3,                     /* of one command, when gc was faster */
@@ -64,6 +66,7 @@ struct publisher {
 	uint64_t files_shown;
 	struct marks marked; /* by gc, when this began */
 	bool gc;             /* it had been at work */
+	bool no_index;       /* no file can hold one */
 	uint64_t deadline_ms;
 
 	bool has_parent;
@@ -93,9 +96,16 @@ release(struct publisher *p)
 static void
 drop_stats(struct publisher *p, const struct dm_err *why)
 {
+	char path[PATH_MAX];
+	struct dm_err e = { 0 };
+
 	p->opt->warn(p->opt->arg, why->text);
 	stat_cache_close(p->stats);
 	p->stats = NULL;
+	if (why->code == DM_CORRUPT &&
+	    (cache_file_path(path, p->opt->cache_dir, STATS_FILE, "", &e) < 0 ||
+		cache_file_set_aside(path, &e) < 0))
+		p->opt->warn(p->opt->arg, e.text);
 }
 
 static void
@@ -343,32 +353,63 @@ load_parent(struct publisher *p, struct dm_err *err)
 	return 0;
 }
 
-/* Open the index; one that is damaged is put aside and made anew. */
+static bool
+index_path(const struct publisher *p, char out[PATH_MAX], struct dm_err *err)
+{
+	char hex[REPO_ID_HEX + 1];
+
+	dm_hex_encode(hex, p->folder->id, REPO_ID_SIZE);
+	return cache_file_path(out, p->opt->cache_dir, "index-v1-", hex, err) ==
+	    0;
+}
+
+/* Open the index; one that is damaged is put aside and made anew.  Where there
+ * can be none, all directories of packs are read, and kept in memory. */
 static int
 open_index(struct publisher *p, struct dm_err *err)
 {
-	char hex[REPO_ID_HEX + 1], path[PATH_MAX];
+	char path[PATH_MAX];
 	struct dm_err e = { 0 };
 
-	dm_hex_encode(hex, p->folder->id, REPO_ID_SIZE);
-	if (cache_file_path(path, p->opt->cache_dir, "index-v1-", hex, &e) <
-	    0) {
+	for (int i = 0; i < 2 && !p->no_index; i++) {
+		bool unusable = false;
+
+		e = (struct dm_err){ 0 };
+		if (!index_path(p, path, &e))
+			break;
+		if (object_index_open(&p->index, path, p->packs_dir, &p->marked,
+			&unusable, &e) == 0)
+			return 0;
+		if (!unusable) {
+			*err = e;
+			return -1;
+		}
+		if (e.code != DM_CORRUPT || i > 0)
+			break;
 		p->opt->warn(p->opt->arg, e.text);
-		return object_index_open(&p->index, NULL, p->packs_dir,
-		    &p->marked, err);
+		if (cache_file_set_aside(path, &e) < 0)
+			break;
 	}
-	if (object_index_open(&p->index, path, p->packs_dir, &p->marked, &e) ==
-	    0)
-		return 0;
-	if (e.code != DM_CORRUPT) {
-		*err = e;
-		return -1;
-	}
-	p->opt->warn(p->opt->arg, e.text);
-	if (cache_file_set_aside(path, err) < 0)
-		return -1;
-	return object_index_open(&p->index, path, p->packs_dir, &p->marked,
-	    err);
+	if (e.code != DM_OK)
+		p->opt->warn(p->opt->arg, e.text);
+	return object_index_open(&p->index, NULL, p->packs_dir, &p->marked,
+	    NULL, err);
+}
+
+/* The index failed while it was used.  Whatever came of it, the next try finds
+ * another one. */
+static void
+replace_index(struct publisher *p, struct dm_err *err)
+{
+	char path[PATH_MAX];
+	struct dm_err e = { 0 };
+
+	if (p->index == NULL || !object_index_failed(p->index) ||
+	    err->code == DM_NOMEM)
+		return;
+	p->no_index = p->no_index || err->code != DM_CORRUPT ||
+	    !index_path(p, path, &e) || cache_file_set_aside(path, &e) < 0;
+	err->code = DM_REDO;
 }
 
 static void
@@ -380,7 +421,7 @@ open_stats(struct publisher *p)
 
 	/* without it every file is read, which is correct and says enough */
 	if (root == NULL ||
-	    cache_file_path(path, p->opt->cache_dir, "files-v1", "", &e) < 0 ||
+	    cache_file_path(path, p->opt->cache_dir, STATS_FILE, "", &e) < 0 ||
 	    stat_cache_open(&p->stats, path, root, &e) == 0)
 		return;
 	p->opt->warn(p->opt->arg, e.text);
@@ -681,6 +722,7 @@ int
 publish_commit(const struct publish_options *opt, struct publish_result *out,
     struct dm_err *err)
 {
+	bool no_index = false;
 	int rc, tries = 0;
 
 	if (!ref_name_valid(opt->branch, strlen(opt->branch)))
@@ -691,10 +733,17 @@ publish_commit(const struct publish_options *opt, struct publish_result *out,
 	if (check_text(opt, err) < 0)
 		return -1;
 	do {
-		struct publisher p = { .opt = opt, .dir = -1 };
+		struct publisher p = {
+			.opt = opt,
+			.dir = -1,
+			.no_index = no_index,
+		};
 
 		memset(out, 0, sizeof(*out));
 		rc = publish(&p, out, err);
+		if (rc < 0)
+			replace_index(&p, err);
+		no_index = p.no_index;
 		release(&p);
 	} while (rc < 0 && may_begin_again(opt, ++tries, err));
 	return rc;

@@ -17,26 +17,21 @@
 #include "fs/publish/cache_file.h"
 
 enum {
-	BUSY_MS = 30000,
 	READS = 256,            /* in one transaction: locking costs */
 	BATCH = 4096,           /* notes in one transaction */
 	BATCH_BYTES = 64 << 20, /* of their paths */
 	SPARE = 4096,           /* rows of lost files that do not matter */
 };
 
-static const char schema[] =
-    "PRAGMA journal_mode = TRUNCATE;"
-    "PRAGMA synchronous = NORMAL;"
-    "PRAGMA cache_size = -16384;" /* KiB */
-    "BEGIN IMMEDIATE;"
-    "CREATE TABLE IF NOT EXISTS root (no INTEGER PRIMARY KEY,"
-    " path BLOB NOT NULL UNIQUE);"
-    "CREATE TABLE IF NOT EXISTS file (root INTEGER NOT NULL,"
-    " path BLOB NOT NULL, dev INTEGER NOT NULL, ino INTEGER NOT NULL,"
-    " size INTEGER NOT NULL, mtime INTEGER NOT NULL,"
-    " ctime INTEGER NOT NULL, id BLOB NOT NULL,"
-    " PRIMARY KEY (root, path)) WITHOUT ROWID;"
-    "COMMIT;";
+static const char *const tables[] = {
+	"CREATE TABLE root (no INTEGER PRIMARY KEY,"
+	" path BLOB NOT NULL UNIQUE)",
+	"CREATE TABLE file (root INTEGER NOT NULL,"
+	" path BLOB NOT NULL, dev INTEGER NOT NULL, ino INTEGER NOT NULL,"
+	" size INTEGER NOT NULL, mtime INTEGER NOT NULL,"
+	" ctime INTEGER NOT NULL, id BLOB NOT NULL,"
+	" PRIMARY KEY (root, path)) WITHOUT ROWID",
+};
 
 enum query {
 	Q_ROOT_ADD,
@@ -84,10 +79,12 @@ struct stat_cache {
 	struct dm_buf paths; /* each ending in NUL */
 };
 
+static const char what[] = "list of files read before";
+
 static int
 db_fail(struct stat_cache *sc, const char *doing, struct dm_err *err)
 {
-	return cache_file_fail(sc->db, "list of files read before", doing, err);
+	return cache_file_fail(sc->db, what, doing, err);
 }
 
 static int
@@ -147,15 +144,15 @@ static int
 open_db(struct stat_cache *sc, const char *path, const char *root,
     struct dm_err *err)
 {
-	int flags =
-	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+	const struct cache_file file = {
+		.what = what,
+		.path = path,
+		.tables = tables,
+		.ntables = sizeof(tables) / sizeof(tables[0]),
+	};
 
-	if (sqlite3_open_v2(path == NULL ? ":memory:" : path, &sc->db, flags,
-		NULL) != SQLITE_OK)
-		return db_fail(sc, "open", err);
-	(void)sqlite3_busy_timeout(sc->db, BUSY_MS);
-	if (sqlite3_exec(sc->db, schema, NULL, NULL, NULL) != SQLITE_OK)
-		return db_fail(sc, "schema", err);
+	if (cache_file_open(&sc->db, &file, err) < 0)
+		return -1;
 	for (int i = 0; i < NQUERIES; i++)
 		if (sqlite3_prepare_v2(sc->db, query_sql[i], -1, &sc->query[i],
 			NULL) != SQLITE_OK)
@@ -308,6 +305,18 @@ stat_cache_note(struct stat_cache *sc, const char *path, const struct stat *st,
 	return 0;
 }
 
+/* Can it be the next path of the table, whoever wrote that? */
+static bool
+follows(const char *path, const void *next, size_t size)
+{
+	size_t n = strlen(path);
+
+	if (size == 0 || size > DM_PATH_MAX || memchr(next, 0, size) != NULL)
+		return false;
+	return memcmp(path, next, n < size ? n : size) <= 0 &&
+	    (n < size || memcmp(path, next, size) != 0);
+}
+
 /* Copy the first path of the table behind path over it; false at the end. */
 static int
 next_path(struct stat_cache *sc, char path[DM_PATH_MAX + 1], bool *found,
@@ -315,13 +324,14 @@ next_path(struct stat_cache *sc, char path[DM_PATH_MAX + 1], bool *found,
 {
 	sqlite3_stmt *q = bind_path(sc, Q_NEXT, path);
 	int rc = 0, step = sqlite3_step(q);
+	const void *next = step == SQLITE_ROW ? sqlite3_column_blob(q, 0) : "";
 	int size = step == SQLITE_ROW ? sqlite3_column_bytes(q, 0) : 0;
 
 	*found = step == SQLITE_ROW;
-	if (*found && (size == 0 || size > DM_PATH_MAX)) {
-		rc = dm_fail(err, DM_CORRUPT, "bad path in list of files");
+	if (*found && !follows(path, next, (size_t)size)) {
+		rc = dm_fail(err, DM_CORRUPT, "%s: bad path", what);
 	} else if (*found) {
-		memcpy(path, sqlite3_column_blob(q, 0), (size_t)size);
+		memcpy(path, next, (size_t)size);
 		path[size] = '\0';
 	} else if (step != SQLITE_DONE) {
 		rc = db_fail(sc, "list", err);
