@@ -1,6 +1,6 @@
 /* fs/format/chunk_list: a large file as chunks; fs/format/chunker: its cuts. */
 #include "fs/format/chunk_list.h"
-#include "tests/unit/check.h"
+#include "tests/unit/refusals.h"
 
 #include "cache/base/object.h"
 #include "fs/format/chunker.h"
@@ -107,25 +107,14 @@ test_an_index_comes_back_as_it_was_given(void **state)
 	dm_buf_release(&b);
 }
 
-static void
-refuse(void (*encode)(struct dm_buf *), const struct patch *patches, size_t n)
+static int
+decode(const void *data, size_t size, struct dm_err *err)
 {
-	struct dm_buf b = DM_BUF(OBJECT_STRUCT_MAX);
 	struct chunk_list l;
 
-	for (size_t i = 0; i < n; i++) {
-		dm_buf_clear(&b);
-		encode(&b);
-		memcpy(b.data + patches[i].at, patches[i].bytes,
-		    patches[i].size);
-		FAILS(DM_CORRUPT, patches[i].says,
-		    chunk_list_decode(&l, b.data, b.size, &err));
-	}
-	dm_buf_release(&b);
+	return chunk_list_decode(&l, data, size, err);
 }
 
-#define ZERO8 "\0\0\0\0\0\0\0\0"
-#define FULL8 "\xff\xff\xff\xff\xff\xff\xff\xff"
 #define R(n) (RECORDS + (n)*RECORD)
 
 static void
@@ -147,13 +136,14 @@ test_only_the_canonical_page_passes(void **state)
 		{ R(0), 8, ZERO8, "record 0: ends" },
 		{ R(0), 8, FULL8, "record 0: ends" },
 		{ R(0), 4, "\1\0\x20\0", "record 0: impossible size" },
-		{ R(0) + 8, 32, ZERO8 ZERO8 ZERO8 ZERO8, "record 0: bad id" },
+		{ R(0) + 8, 32, ZERO32, "record 0: bad id" },
 		{ R(1), 1, "\x64", "record 1: ends" },
 		{ R(2), 1, "\x66", "record 2: impossible size" },
 	};
 
 	(void)state;
-	refuse(encode_page, patches, sizeof(patches) / sizeof(patches[0]));
+	refuse_patched(encode_page, decode, patches,
+	    sizeof(patches) / sizeof(patches[0]));
 }
 
 static void
@@ -169,20 +159,15 @@ test_only_the_canonical_index_passes(void **state)
 	};
 
 	(void)state;
-	refuse(encode_index, patches, sizeof(patches) / sizeof(patches[0]));
+	refuse_patched(encode_index, decode, patches,
+	    sizeof(patches) / sizeof(patches[0]));
 }
 
 static void
-test_an_object_cut_anywhere_is_refused(void **state)
+test_an_object_of_another_size_is_refused(void **state)
 {
-	struct dm_buf b = DM_BUF(OBJECT_STRUCT_MAX);
-	struct chunk_list l;
-
 	(void)state;
-	encode_page(&b);
-	for (size_t n = 0; n < b.size; n++)
-		FAILS(DM_CORRUPT, "", chunk_list_decode(&l, b.data, n, &err));
-	dm_buf_release(&b);
+	refuse_other_sizes(encode_page, decode);
 }
 
 static void
@@ -341,7 +326,7 @@ main(void)
 		cmocka_unit_test(test_an_index_comes_back_as_it_was_given),
 		cmocka_unit_test(test_only_the_canonical_page_passes),
 		cmocka_unit_test(test_only_the_canonical_index_passes),
-		cmocka_unit_test(test_an_object_cut_anywhere_is_refused),
+		cmocka_unit_test(test_an_object_of_another_size_is_refused),
 		cmocka_unit_test(test_a_page_holds_16384_chunks),
 		cmocka_unit_test(test_encoders_refuse_what_decoders_would),
 		cmocka_unit_test(test_a_file_ends_at_its_limit),

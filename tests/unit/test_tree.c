@@ -1,6 +1,6 @@
 /* fs/format/tree: pages and indexes of a directory. */
 #include "fs/format/tree.h"
-#include "tests/unit/check.h"
+#include "tests/unit/refusals.h"
 
 #include "cache/base/le.h"
 #include "cache/base/object.h"
@@ -168,22 +168,12 @@ test_an_index_comes_back_as_it_was_given(void **state)
 	dm_buf_release(&b);
 }
 
-/* Every patch of the object at b is refused, with its reason. */
-static void
-refuse(void (*encode)(struct dm_buf *), const struct patch *patches, size_t n)
+static int
+decode(const void *data, size_t size, struct dm_err *err)
 {
-	struct dm_buf b = DM_BUF(OBJECT_STRUCT_MAX);
 	struct tree t;
 
-	for (size_t i = 0; i < n; i++) {
-		dm_buf_clear(&b);
-		encode(&b);
-		memcpy(b.data + patches[i].at, patches[i].bytes,
-		    patches[i].size);
-		FAILS(DM_CORRUPT, patches[i].says,
-		    tree_decode(&t, b.data, b.size, &err));
-	}
-	dm_buf_release(&b);
+	return tree_decode(&t, data, size, err);
 }
 
 static void
@@ -194,9 +184,6 @@ encode_page_only(struct dm_buf *b)
 
 #define R(n) (RECORDS + (n)*RECORD)
 #define HEAP R(4)
-#define ZERO8 "\0\0\0\0\0\0\0\0"
-#define FULL8 "\xff\xff\xff\xff\xff\xff\xff\xff"
-#define ZERO32 ZERO8 ZERO8 ZERO8 ZERO8
 
 static void
 test_only_the_canonical_page_passes(void **state)
@@ -247,7 +234,8 @@ test_only_the_canonical_page_passes(void **state)
 	};
 
 	(void)state;
-	refuse(encode_page_only, patches, sizeof(patches) / sizeof(patches[0]));
+	refuse_patched(encode_page_only, decode, patches,
+	    sizeof(patches) / sizeof(patches[0]));
 }
 
 #define I(n) (RECORDS + (n)*INDEX_RECORD)
@@ -277,22 +265,15 @@ test_only_the_canonical_index_passes(void **state)
 	};
 
 	(void)state;
-	refuse(encode_index, patches, sizeof(patches) / sizeof(patches[0]));
+	refuse_patched(encode_index, decode, patches,
+	    sizeof(patches) / sizeof(patches[0]));
 }
 
 static void
-test_an_object_cut_anywhere_is_refused(void **state)
+test_an_object_of_another_size_is_refused(void **state)
 {
-	struct dm_buf b = DM_BUF(OBJECT_STRUCT_MAX);
-	struct tree t;
-
 	(void)state;
-	encode_page(&b, NULL);
-	for (size_t n = 0; n < b.size; n++)
-		FAILS(DM_CORRUPT, "", tree_decode(&t, b.data, n, &err));
-	OK(dm_buf_append(&b, "x", 1, &err));
-	FAILS(DM_CORRUPT, "bad size", tree_decode(&t, b.data, b.size, &err));
-	dm_buf_release(&b);
+	refuse_other_sizes(encode_page_only, decode);
 }
 
 static void
@@ -667,7 +648,7 @@ main(void)
 		cmocka_unit_test(test_an_index_comes_back_as_it_was_given),
 		cmocka_unit_test(test_only_the_canonical_page_passes),
 		cmocka_unit_test(test_only_the_canonical_index_passes),
-		cmocka_unit_test(test_an_object_cut_anywhere_is_refused),
+		cmocka_unit_test(test_an_object_of_another_size_is_refused),
 		cmocka_unit_test(test_a_name_is_found_and_others_are_not),
 		cmocka_unit_test(
 		    test_positions_lead_to_the_record_that_covers_them),

@@ -1,6 +1,6 @@
 /* fs/format/where: in which packs children lie. */
 #include "fs/format/where.h"
-#include "tests/unit/check.h"
+#include "tests/unit/refusals.h"
 
 #include "cache/base/object.h"
 #include "fs/format/limits.h"
@@ -112,21 +112,12 @@ test_runs_come_back_joined(void **state)
 	dm_buf_release(&b);
 }
 
-static void
-refuse(void (*encode)(struct dm_buf *), const struct patch *patches, size_t n)
+static int
+decode(const void *data, size_t size, struct dm_err *err)
 {
-	struct dm_buf b = DM_BUF(OBJECT_STRUCT_MAX);
 	struct where w;
 
-	for (size_t i = 0; i < n; i++) {
-		dm_buf_clear(&b);
-		encode(&b);
-		memcpy(b.data + patches[i].at, patches[i].bytes,
-		    patches[i].size);
-		FAILS(DM_CORRUPT, patches[i].says,
-		    where_decode(&w, b.data, b.size, &err));
-	}
-	dm_buf_release(&b);
+	return where_decode(&w, data, size, err);
 }
 
 static void
@@ -154,7 +145,8 @@ test_only_the_canonical_children_pass(void **state)
 	};
 
 	(void)state;
-	refuse(encode_children, patches, sizeof(patches) / sizeof(patches[0]));
+	refuse_patched(encode_children, decode, patches,
+	    sizeof(patches) / sizeof(patches[0]));
 }
 
 static void
@@ -174,20 +166,15 @@ test_only_the_canonical_runs_pass(void **state)
 	};
 
 	(void)state;
-	refuse(encode_runs, patches, sizeof(patches) / sizeof(patches[0]));
+	refuse_patched(encode_runs, decode, patches,
+	    sizeof(patches) / sizeof(patches[0]));
 }
 
 static void
-test_an_object_cut_anywhere_is_refused(void **state)
+test_an_object_of_another_size_is_refused(void **state)
 {
-	struct dm_buf b = DM_BUF(OBJECT_STRUCT_MAX);
-	struct where w;
-
 	(void)state;
-	encode_runs(&b);
-	for (size_t n = 0; n < b.size; n++)
-		FAILS(DM_CORRUPT, "", where_decode(&w, b.data, n, &err));
-	dm_buf_release(&b);
+	refuse_other_sizes(encode_runs, decode);
 }
 
 static void
@@ -262,7 +249,7 @@ main(void)
 		cmocka_unit_test(test_runs_come_back_joined),
 		cmocka_unit_test(test_only_the_canonical_children_pass),
 		cmocka_unit_test(test_only_the_canonical_runs_pass),
-		cmocka_unit_test(test_an_object_cut_anywhere_is_refused),
+		cmocka_unit_test(test_an_object_of_another_size_is_refused),
 		cmocka_unit_test(
 		    test_encoders_refuse_unknown_packs_and_too_many_rows),
 		cmocka_unit_test(test_as_many_packs_as_children_fit),
