@@ -121,9 +121,8 @@ refused(struct worker *w, unsigned slot)
 	return false;
 }
 
-/* Run the request in the slot; false if it parked, and has the slot now. */
-static bool
-handle(struct thread *th, unsigned slot)
+bool
+worker_handle(struct thread *th, unsigned slot)
 {
 	struct worker *w = th->worker;
 	struct shared_note *note = &w->start.shared->notes[slot];
@@ -213,7 +212,7 @@ reader(void *arg)
 	if (!task_take(&w->pool, &slot))
 		return NULL;
 	while (read_request(th, slot))
-		if (!handle(th, slot) && !task_take(&w->pool, &slot))
+		if (!worker_handle(th, slot) && !task_take(&w->pool, &slot))
 			return NULL;
 	if (errno != ENODEV && errno != ECONNABORTED && errno != 0)
 		dm_log(DM_LOG_ERROR, "fuse", "read requests: %m");
@@ -318,7 +317,7 @@ replay(struct thread *th)
 		n++;
 		free_slot[i] = true;
 		shared_count(w->start.shared, STAT_replayed, 1);
-		if (handle(th, i))
+		if (worker_handle(th, i))
 			task_give(p, i);
 	}
 	th->replays = false;
@@ -365,8 +364,8 @@ open_version(struct worker *w, struct dm_err *err)
 	return 0;
 }
 
-static int
-new_session(struct worker *w, struct dm_err *err)
+int
+worker_session(struct worker *w, struct dm_err *err)
 {
 	char name[] = "datamount", option[] = "-o",
 	     max_read[] = "max_read="
@@ -589,8 +588,8 @@ set_up(struct worker *w, struct dm_err *err)
 		return dm_wrap(err, "commit");
 	w->root.ino = FUSE_ROOT_ID;
 	w->root.kind = TREE_DIR;
-	if (task_pool_init(&w->pool, w, err) < 0 || new_session(w, err) < 0 ||
-	    start_thread(w, NULL, err) < 0 ||
+	if (task_pool_init(&w->pool, w, err) < 0 ||
+	    worker_session(w, err) < 0 || start_thread(w, NULL, err) < 0 ||
 	    begin_session(&w->threads[0], err) < 0 || confine(w, err) < 0)
 		return -1;
 	if (!w->start.sick && open_version(w, err) < 0)

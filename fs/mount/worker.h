@@ -70,6 +70,15 @@ struct worker {
  * owes it nothing. */
 void worker_slot_done(struct worker *w, unsigned slot);
 
+/* What worker_main() is made of, for who brings a connection of his own. */
+
+/* Make w->session, which answers on start.fuse_fd. */
+int worker_session(struct worker *w, struct dm_err *err) DM_MUST_CHECK;
+
+/* Run the request in the slot, where its bytes are; false if it parked, and has
+ * the slot now. */
+bool worker_handle(struct thread *th, unsigned slot);
+
 /* Exit status of a worker that wants to be replaced: what it may use has got
  * other names than when it was confined. */
 enum { WORKER_OUTDATED = 75 };

@@ -1,4 +1,5 @@
-/* codec_decode: the first two bytes are the plain size, the rest a frame. */
+/* codec_decode: the first two bytes are the plain size, the rest a frame.  Many
+ * frames hold the same bytes, so it is those that must come back. */
 #include "cache/pack/codec.h"
 #include "tests/fuzz/fuzz.h"
 

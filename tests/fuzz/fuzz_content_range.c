@@ -1,4 +1,5 @@
-/* Content-Range and Retry-After: whatever a server sends. */
+/* Content-Range and Retry-After: whatever a server sends.  Nothing writes them,
+ * so what comes out need only keep its bounds. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
