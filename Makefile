@@ -74,7 +74,7 @@ UNIT     := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/*.c))
 FUZZ     := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY   := $(patsubst build/fuzz/%,$B/replay/%,$(FUZZ))
 FUZZ_FLAGS := -g -O1 -std=gnu11 -pthread -fsanitize=address,undefined
-AIDS     := $B/httpd $B/model $B/posix
+AIDS     := $B/httpd $B/model $B/posix $B/hostile
 E2E      := $(sort $(wildcard tests/e2e/*.bats))
 SCRIPTS  := $(wildcard scripts/* tests/e2e/* tests/passthrough/*) .ci/run
 MAN      := $(wildcard man/*.[1-9])
@@ -128,6 +128,9 @@ $B/httpd: $(call objs,tests/lib/httpd_main.c $(AID_SRC)) $B/libdatamount.a
 
 # Random operations on a mount, and what POSIX says of one that is read-only.
 $B/model: $(call objs,tests/lib/model_main.c $(AID_SRC)) $B/libdatamount.a
+	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DM_LDLIBS)
+
+$B/hostile: $(call objs,tests/lib/hostile_main.c $(AID_SRC)) $B/libdatamount.a
 	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DM_LDLIBS)
 
 $B/posix: $(call objs,tests/lib/posix_main.c) $B/libdatamount.a

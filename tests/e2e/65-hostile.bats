@@ -126,6 +126,103 @@ silent () {
 	diff -r src out
 }
 
+@test "bad objects that their ids vouch for: EIO, a line in the log, and no more" {
+	local what name path n=0
+	need_fuse
+	mkdir repo
+	"$DM_BIN/hostile" repo >lies
+	httpd_start repo
+	datamount -q "$URL/@main" data
+	[ "$(cat data/good)" = good ]
+	while read -r what name; do
+		path=$name
+		[ "$what" = file ] || path=$name/x
+		run dd if="data/$path" of=got bs=1M
+		if [[ $name == *where* && $status -eq 0 ]]; then
+			cmp got data/large || [ "$(cat got)" = x ]
+		elif [[ $output != *'Input/output error'* ]]; then
+			echo "$name: $output"
+			false
+		fi
+		[ "$(cat data/good)" = good ]
+		n=$((n + 1))
+	done <lies
+	[ "$n" -ge 40 ]
+	# Lines of the log are so many in a while; each file tells its own.
+	python3 - <<-'END'
+		import os
+		for line in open('lies'):
+		    name = line.split()[1]
+		    # of the last one, the chunks that are right were read later
+		    if 'where' not in name and name != 'list-chunk-id':
+		        path = f'data/{name}'
+		        if name == 'id-of-nothing': # its page is fine
+		            path += '/x'
+		        why = os.getxattr(path, 'user.datamount.error')
+		        assert f'/{name}'.encode() in why, (name, why)
+	END
+	status_of data log >log.name
+	[ "$(grep -c 'warn fuse: [a-z]* of /' "$(cat log.name)")" -ge 20 ]
+	[ -z "$(grep -o 'warn fuse: .*' "$(cat log.name)" | sort | uniq -d)" ]
+	[ "$(find data -mindepth 1 -maxdepth 1 -printf .)" = \
+		"$(printf '%*s' $((n + 2)) '' | tr ' ' .)" ]
+	run ! grep -aP '[^\t\n\x20-\x7e]' "$(cat log.name)"
+	[ "$(status_of data restarts)" = 0 ]
+	datamount umount data
+}
+
+# sql FILE TEXT: a database at FILE, and what is done in it.
+sql () {
+	python3 -c 'import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.executescript(sys.argv[2])
+db.close()' "$1" "$2"
+}
+
+@test "a hostile index under a mount is put aside, and every byte is right" {
+	local index=$DATAMOUNT_CACHE/index-v1.sqlite text
+	need_fuse
+	publish
+	httpd_start repo
+	datamount -q "$URL/@main" data
+	for text in \
+		'CREATE TABLE blob (key, used); CREATE TRIGGER t AFTER INSERT
+		 ON blob BEGIN DELETE FROM blob; END;' \
+		'CREATE VIEW blob AS WITH RECURSIVE c(key, used) AS (SELECT
+		 zeroblob(32), 1 UNION ALL SELECT key, used + 1 FROM c)
+		 SELECT * FROM c;' \
+		'CREATE TABLE bookmarks (url TEXT);'; do
+		eventually [ -e "$index" ]
+		rm -rf "$index.bad" new
+		sql new "$text"
+		mv new "$index"
+		diff -r src data
+		eventually [ -e "$index.bad" ]
+		datamount cache clear
+		diff -r src data
+	done
+	datamount umount data
+}
+
+@test "a hostile memory of what was published makes no commit that lacks bytes" {
+	local index text n=0
+	publish
+	index=$(echo "$DATAMOUNT_CACHE"/publish/index-v1-*.sqlite)
+	for text in \
+		'UPDATE object SET ordinal = ordinal + 1;' \
+		"INSERT INTO object VALUES (x'$(printf 'new 5' | sha256sum |
+			cut -c 1-64)', 1, 1, 0);" \
+		'CREATE TRIGGER t AFTER INSERT ON object BEGIN DELETE FROM
+		 object; END;' 'DROP TABLE pack;'; do
+		sql "$index" "$text"
+		n=$((n + 2))
+		printf 'new %d' $((n + 1)) >src/new
+		cp src/large "src/large$n"
+		datamount commit src repo@main -m "$n" --rehash --quiet
+		datamount verify repo@main
+	done
+}
+
 @test "a control socket that is spammed answers the next who asks" {
 	local socket
 	need_fuse

@@ -32,9 +32,10 @@ struct part {
 	struct where_pack pack;
 };
 
+/* The object data, of which stored is what the pack has. */
 static int
-add_object(struct maker *m, struct pack_writer *w, enum object_kind kind,
-    const void *data, size_t size, uint32_t *ordinal)
+add_other(struct maker *m, struct pack_writer *w, enum object_kind kind,
+    const void *data, size_t size, const void *stored, uint32_t *ordinal)
 {
 	struct pack_object o = { .plain_size = (uint32_t)size,
 		.stored_size = (uint32_t)size,
@@ -42,7 +43,28 @@ add_object(struct maker *m, struct pack_writer *w, enum object_kind kind,
 		.codec = PACK_PLAIN };
 
 	digest_of(&o.id, data, size);
-	return pack_writer_add(w, &o, data, ordinal, m->err);
+	return pack_writer_add(w, &o, stored, ordinal, m->err);
+}
+
+static int
+add_object(struct maker *m, struct pack_writer *w, enum object_kind kind,
+    const void *data, size_t size, uint32_t *ordinal)
+{
+	return add_other(m, w, kind, data, size, data, ordinal);
+}
+
+/* A file of one object whose bytes are not its own. */
+static int
+add_spoilt(struct maker *m, const struct maker_entry *e, uint32_t *ordinal)
+{
+	DM_AUTO(dm_freep) char *stored = malloc(e->size);
+
+	if (stored == NULL)
+		return dm_fail(m->err, DM_NOMEM, "%s", e->name);
+	memcpy(stored, e->data, e->size);
+	memcpy(stored + e->spoil_at, e->spoil, e->spoil_size);
+	return add_other(m, m->data, OBJECT_DATA, e->data, e->size, stored,
+	    ordinal);
 }
 
 static bool
@@ -66,8 +88,10 @@ add_data(struct maker *m, struct maker_entry *e)
 		return 0;
 	for (off = 0; off < e->size; off += n) {
 		n = e->size - off < step ? e->size - off : step;
-		if (add_object(m, m->data, OBJECT_DATA, e->data + off, n,
-			&ordinal) < 0)
+		if (e->spoil != NULL && n == e->size ?
+			add_spoilt(m, e, &ordinal) < 0 :
+			add_object(m, m->data, OBJECT_DATA, e->data + off, n,
+			    &ordinal) < 0)
 			return -1;
 		if (e->data_chunks++ == 0)
 			e->data_first = ordinal;
@@ -136,6 +160,14 @@ add_struct(struct maker *m, enum object_kind kind, const struct dm_buf *object,
 	    ordinal);
 }
 
+/* Put its lie into a finished object. */
+static void
+spoil(const struct maker_entry *e, struct dm_buf *object)
+{
+	if (e->spoil != NULL && e->spoil_at + e->spoil_size <= object->size)
+		memcpy(object->data + e->spoil_at, e->spoil, e->spoil_size);
+}
+
 static int
 list_page(struct maker *m, const struct maker_entry *e, uint32_t first,
     uint32_t n, const struct digest *whole, struct tree_child *out,
@@ -161,6 +193,7 @@ list_page(struct maker *m, const struct maker_entry *e, uint32_t first,
 	if (rc == 0)
 		rc = chunk_list_encode_finish(l, whole, &object, &out->bytes,
 		    &out->entries, m->err);
+	spoil(e, &object);
 	digest_of(&out->id, object.data, object.size);
 	if (rc == 0)
 		rc = add_struct(m, OBJECT_CHUNKS, &object, ordinal);
@@ -258,6 +291,8 @@ tree_page(struct maker *m, const struct maker_entry *dir, size_t first,
 	}
 	if (rc == 0)
 		rc = tree_encode_finish(t, &object, &out->child, m->err);
+	spoil(dir, &object);
+	digest_of(&out->child.id, object.data, object.size);
 	if (rc == 0 && n > 0) {
 		memcpy(out->name, dir->kids[first].name, sizeof(out->name));
 		out->child.name = out->name;

@@ -39,6 +39,11 @@ struct maker_entry {
 	/* Lies about its own children. */
 	enum maker_where where;
 	const char *first; /* an index says that of its second page */
+	/* These bytes stand in its page or list, whose id is as if they did
+	 * by right; of a file of one object, in the bytes, whose id does not
+	 * know. */
+	const char *spoil;
+	size_t spoil_at, spoil_size; /* at past the end: nowhere */
 	/* Set by maker_write: as the parent's record has them. */
 	struct tree_entry record;
 	uint32_t ordinal;     /* in the pack of trees */
