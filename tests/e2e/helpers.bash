@@ -49,11 +49,12 @@ traced () {
 	ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 strace "$@"
 }
 
-# tried NAME TIMES [SEED]: for the report; NAME is a line of tests/floors.
+# tried NAME TIMES [SEED [NOTE]]: for the report; NAME is a line of
+# tests/floors, NOTE is text for that line.
 tried () {
-	[ -z "${DM_RESULTS-}" ] ||
-		printf '{"name": "%s", "tried": %d, "found": 0, "seed": %d}\n' \
-			"$1" "$2" "${3:-0}" >>"$DM_RESULTS"
+	[ -z "${DM_RESULTS-}" ] || printf \
+		'{"name": "%s", "tried": %d, "found": 0, "seed": %d, "note": "%s"}\n' \
+		"$1" "$2" "${3:-0}" "${4-}" >>"$DM_RESULTS"
 }
 
 # Kill this process when the test ends.
