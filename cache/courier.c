@@ -45,23 +45,27 @@ room_of(struct flight *fl)
 	return fl->stored == NULL ? NULL : fl->stored->data;
 }
 
+/* Those that are complete go to the pool in one list: neighbours that lie
+ * there together are written together. */
 static int
-on_data(void *arg, const void *data, size_t size)
+give(struct fetch *f, struct pool_job *list)
 {
-	struct transfer *t = arg;
-	struct fetch *f = t->fetch;
-	const uint8_t *from = data;
-	struct dm_err err;
-
-	if (atomic_load(&f->stopping))
-		return -1;
-	atomic_fetch_add(&f->fetched, size);
-	if (t->moving) {
-		t->no_memory =
-		    dm_buf_append(&t->flight[0]->moved, data, size, &err) < 0;
-		t->flight[0]->from |= t->from;
-		return t->no_memory ? -1 : 0;
+	if (list == NULL || pool_add(f->pool, list))
+		return 0;
+	for (struct pool_job *next; list != NULL; list = next) {
+		next = list->next;
+		list->drop(list);
 	}
+	return -1;
+}
+
+/* Copy bytes to their flights, and put those that are complete on a list. */
+static int
+scatter(struct transfer *t, const uint8_t *from, size_t size,
+    struct pool_job **tail)
+{
+	struct fetch *f = t->fetch;
+
 	while (size > 0 && t->cur < t->n) {
 		struct flight *fl = t->flight[t->cur];
 
@@ -86,13 +90,34 @@ on_data(void *arg, const void *data, size_t size)
 		size -= some;
 		if (!gap && fl->got == fl->size) {
 			t->cur++;
-			if (!pool_add(f->pool, &fl->job)) {
-				flight_free(fl);
-				return -1;
-			}
+			fl->job.next = NULL;
+			*tail = &fl->job;
+			tail = &fl->job.next;
 		}
 	}
 	return 0;
+}
+
+static int
+on_data(void *arg, const void *data, size_t size)
+{
+	struct transfer *t = arg;
+	struct fetch *f = t->fetch;
+	struct pool_job *complete = NULL;
+	struct dm_err err;
+	int rc;
+
+	if (atomic_load(&f->stopping))
+		return -1;
+	atomic_fetch_add(&f->fetched, size);
+	if (t->moving) {
+		t->no_memory =
+		    dm_buf_append(&t->flight[0]->moved, data, size, &err) < 0;
+		t->flight[0]->from |= t->from;
+		return t->no_memory ? -1 : 0;
+	}
+	rc = scatter(t, data, size, &complete);
+	return give(f, complete) < 0 ? -1 : rc;
 }
 
 static void

@@ -52,6 +52,7 @@ flight_new(struct fetch *f, const struct fetch_want *w, uint32_t piece,
 		fl->cost = w->dir_len;
 	} else {
 		fl->object = *o;
+		fl->job.group = o->plain_size <= BLOB_SMALL ? w->blob : NULL;
 		fl->off = o->stored_off;
 		fl->size = o->stored_size;
 		fl->cost = plan_cost(o);

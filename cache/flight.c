@@ -228,22 +228,13 @@ static int
 verify(struct flight *fl, struct codec *codec, struct held_bytes **plain,
     struct directory **dir, struct dm_err *err)
 {
-	struct blob_piece p = {
-		.id = fl->object.id,
-		.off = fl->object.plain_off,
-		.size = fl->object.plain_size,
-		.n = fl->piece,
-	};
 	uint8_t *data = fl->dir;
 
 	if (fl->piece == FETCH_DIR) {
 		fl->dir = NULL;
 		return blob_directory_make(fl->blob, data, fl->size, dir, err);
 	}
-	if (unpack(fl, codec, plain, err) < 0)
-		return -1;
-	blob_write(fl->blob, &p, (*plain)->data);
-	return 0;
+	return unpack(fl, codec, plain, err);
 }
 
 static void

@@ -103,8 +103,9 @@ bool flight_next_place(struct flight *fl);
 /* This one, if it waits. */
 bool flight_cancel(struct flights *t, struct cache_wait *w);
 
-/* The bytes have come: prove them and keep them on disk.  The caller puts
- * *plain (of a piece) and *dir, also on failure.  DM_CORRUPT, DM_NOMEM. */
+/* The bytes have come: prove them, and keep a directory.  The caller keeps a
+ * piece, and puts *plain (of a piece) and *dir, also on failure.  DM_CORRUPT,
+ * DM_NOMEM. */
 int flight_verify(struct flight *fl, struct codec *codec,
     struct held_bytes **plain, struct directory **dir,
     struct dm_err *err) DM_MUST_CHECK;

@@ -15,16 +15,14 @@
 #include "cache/store/blob.h"
 #include "cache/store/directory.h"
 
-/* Deliver to all who wait, forget, free.  err NULL: it came. */
-static void
-finish(struct flight *fl, struct held_bytes *bytes, struct directory *dir,
-    const struct dm_err *err)
+/* Deliver to all who wait, and forget.  err NULL: it came. */
+static struct cache_wait *
+finish_locked(struct flight *fl, struct held_bytes *bytes,
+    struct directory *dir, const struct dm_err *err)
 {
 	struct fetch *f = fl->fetch;
 	struct cache_wait *list = NULL;
 
-	turn_end(&fl->turn);
-	dm_lock(&f->mu);
 	if (!f->stopping) {
 		if (err == NULL)
 			blob_finish(fl->blob);
@@ -32,6 +30,20 @@ finish(struct flight *fl, struct held_bytes *bytes, struct directory *dir,
 		list = flight_take(&f->flights, fl, bytes, dir, err);
 	}
 	f->used -= fl->cost;
+	return list;
+}
+
+/* The same for one flight, with all around it; it is freed. */
+static void
+finish(struct flight *fl, struct held_bytes *bytes, struct directory *dir,
+    const struct dm_err *err)
+{
+	struct fetch *f = fl->fetch;
+	struct cache_wait *list;
+
+	turn_end(&fl->turn);
+	dm_lock(&f->mu);
+	list = finish_locked(fl, bytes, dir, err);
 	dm_unlock(&f->mu);
 	flight_wake(list);
 	flight_free(fl);
@@ -168,23 +180,106 @@ say_bad(struct fetch *f, const struct flight *fl)
 	origin_bad(fl->origin, fl->from, fl->piece != FETCH_DIR);
 }
 
-void
-landing_check(struct pool_job *job, struct codec *codec)
+/* Pieces that are as they should be, and their bytes. */
+struct landed {
+	uint32_t n;
+	struct flight *flight[POOL_RUN];
+	struct held_bytes *plain[POOL_RUN];
+};
+
+static void
+store(const struct landed *l)
 {
-	struct flight *fl = (struct flight *)job;
-	struct fetch *f = fl->fetch;
+	struct blob_piece piece[POOL_RUN];
+	const void *data[POOL_RUN];
+
+	for (uint32_t i = 0; i < l->n; i++) {
+		const struct flight *fl = l->flight[i];
+
+		piece[i] = (struct blob_piece){
+			.id = fl->object.id,
+			.off = fl->object.plain_off,
+			.size = fl->object.plain_size,
+			.n = fl->piece,
+		};
+		data[i] = l->plain[i]->data;
+	}
+	if (l->n > 0)
+		blob_write_run(l->flight[0]->blob, piece, data, l->n);
+}
+
+/* finish() for all of them, with one lock. */
+static void
+finish_all(struct fetch *f, const struct landed *l)
+{
+	struct cache_wait *list = NULL;
+
+	for (uint32_t i = l->n; i-- > 1;)
+		turn_join(&l->flight[i - 1]->turn, &l->flight[i]->turn);
+	for (uint32_t i = 0; i < l->n; i++)
+		turn_end(&l->flight[i]->turn);
+	dm_lock(&f->mu);
+	for (uint32_t i = 0; i < l->n; i++)
+		flight_collect(&list,
+		    finish_locked(l->flight[i], l->plain[i], NULL, NULL));
+	dm_unlock(&f->mu);
+	flight_wake(list);
+	for (uint32_t i = 0; i < l->n; i++) {
+		flight_free(l->flight[i]);
+		held_bytes_put(l->plain[i]);
+	}
+}
+
+/* Prove one; a piece that is right is put to the others. */
+static void
+check(struct flight *fl, struct codec *codec, struct landed *l)
+{
 	struct held_bytes *plain = NULL;
 	struct directory *dir = NULL;
 	struct dm_err err;
 
-	if (flight_verify(fl, codec, &plain, &dir, &err) == 0) {
-		finish(fl, plain, dir, NULL);
-	} else {
+	if (flight_verify(fl, codec, &plain, &dir, &err) < 0) {
 		if (err.code == DM_CORRUPT)
-			say_bad(f, fl);
+			say_bad(fl->fetch, fl);
 		landing_lost(fl, &err);
+	} else if (plain == NULL) {
+		finish(fl, NULL, dir, NULL);
+	} else {
+		l->flight[l->n] = fl;
+		l->plain[l->n++] = held_bytes_get(plain);
 	}
 	held_bytes_put(plain);
 	directory_put(dir);
+}
+
+/* Who waits for the last of them should not wait for more to join it. */
+static bool
+is_awaited(struct fetch *f, const struct landed *l)
+{
+	bool awaited;
+
+	if (l->n == 0)
+		return false;
+	dm_lock(&f->mu);
+	awaited = l->flight[l->n - 1]->waits != NULL;
+	dm_unlock(&f->mu);
+	return awaited;
+}
+
+void
+landing_check(struct pool_job *list, struct codec *codec)
+{
+	struct fetch *f = ((struct flight *)list)->fetch;
+	struct landed landed = { .n = 0 };
+
+	for (struct pool_job *next; list != NULL; list = next) {
+		next = list->next; /* when it was checked it may be gone */
+		check((struct flight *)list, codec, &landed);
+		if (next != NULL && !is_awaited(f, &landed))
+			continue;
+		store(&landed);
+		finish_all(f, &landed);
+		landed.n = 0;
+	}
 	courier_pump(f);
 }

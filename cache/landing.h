@@ -11,9 +11,9 @@ struct transfer;
 /* All are called unlocked, by the owner of the flight, who has it no more
  * afterwards. */
 
-/* The run of a flight's job: its bytes are complete.  They are proven, kept
+/* The run of flights' jobs: their bytes are complete.  They are proven, kept
  * and given to those who wait, or are lost. */
-void landing_check(struct pool_job *job, struct codec *codec);
+void landing_check(struct pool_job *list, struct codec *codec);
 
 /* The flight did not bring what it should: fetch it again, alone, or fail. */
 void landing_lost(struct flight *fl, const struct dm_err *err);

@@ -21,6 +21,23 @@ struct pool {
 	bool stopping;
 };
 
+/* The first in the queue, and those behind it that may run with it. */
+static struct pool_job *
+first_locked(struct pool *p)
+{
+	struct pool_job *job = p->head, *last = job;
+
+	for (int n = 1; n < POOL_RUN && job->group != NULL &&
+	     last->next != NULL && last->next->group == job->group;
+	     n++)
+		last = last->next;
+	p->head = last->next;
+	if (p->head == NULL)
+		p->tail = &p->head;
+	last->next = NULL;
+	return job;
+}
+
 static struct pool_job *
 take(struct pool *p)
 {
@@ -29,12 +46,7 @@ take(struct pool *p)
 	dm_lock(&p->mu);
 	while (p->head == NULL && !p->stopping)
 		dm_cond_wait(&p->more, &p->mu);
-	job = p->stopping ? NULL : p->head;
-	if (job != NULL) {
-		p->head = job->next;
-		if (p->head == NULL)
-			p->tail = &p->head;
-	}
+	job = p->stopping ? NULL : first_locked(p);
 	dm_unlock(&p->mu);
 	return job;
 }
@@ -90,17 +102,19 @@ pool_open(struct pool **out, struct dm_err *err)
 }
 
 bool
-pool_add(struct pool *p, struct pool_job *job)
+pool_add(struct pool *p, struct pool_job *list)
 {
 	bool added;
 
 	dm_lock(&p->mu);
 	added = !p->stopping;
 	if (added) {
-		job->next = NULL;
-		*p->tail = job;
-		p->tail = &job->next;
-		pthread_cond_signal(&p->more);
+		if (list->next != NULL)
+			pthread_cond_broadcast(&p->more);
+		else
+			pthread_cond_signal(&p->more);
+		for (*p->tail = list; *p->tail != NULL;)
+			p->tail = &(*p->tail)->next;
 	}
 	dm_unlock(&p->mu);
 	return added;

@@ -11,21 +11,26 @@ struct dm_err;
 
 /*
  * Jobs run in the order in which they were added, each on some thread of the
- * pool, with that thread's codec.  Locks itself (DM_RANK_POOL) and runs jobs
- * unlocked.
+ * pool, with that thread's codec.  Neighbours of one group that lie there
+ * together run together.  Locks itself (DM_RANK_POOL) and runs jobs unlocked.
  */
 struct pool;
 
+enum { POOL_RUN = 32 }; /* jobs that run together at most */
+
 struct pool_job {
-	struct pool_job *next; /* the pool's */
-	void (*run)(struct pool_job *job, struct codec *codec);
+	struct pool_job *next; /* the pool's, until they run */
+	const void *group;     /* NULL: it runs alone */
+	/* list: this one, and others of its group */
+	void (*run)(struct pool_job *list, struct codec *codec);
 	void (*drop)(struct pool_job *job); /* instead of run, at the end */
 };
 
 int pool_open(struct pool **out, struct dm_err *err) DM_MUST_CHECK;
 
-/* False: the pool has stopped; the job is still the caller's. */
-bool pool_add(struct pool *p, struct pool_job *job);
+/* Add a list of jobs.  False: the pool has stopped; they are still the
+ * caller's. */
+bool pool_add(struct pool *p, struct pool_job *list);
 
 /* Join the threads and drop what they did not begin. */
 void pool_stop(struct pool *p);

@@ -27,6 +27,16 @@ turn_end(struct turn *t)
 	t->files = NULL;
 }
 
+void
+turn_join(struct turn *a, struct turn *b)
+{
+	if (a->files == NULL || a->files != b->files || a->level != b->level ||
+	    a->range.off + a->range.size != b->range.off)
+		return;
+	a->range.size += b->range.size;
+	files_put(dm_steal(&b->files));
+}
+
 static bool
 overlap(struct files_range a, struct files_range b)
 {
@@ -99,6 +109,32 @@ take_index(struct turns *all, struct turn_range *r, uint32_t i,
 	return take(all, out, r->files, r->blob, bytes_of(r, i));
 }
 
+/* Take all turns of the range by one lock; false: none is taken. */
+static bool
+take_all(struct turn_range *r)
+{
+	struct files_range all = bytes_of(r, r->lo);
+
+	for (uint32_t i = r->lo + 1; i < r->hi; i++) {
+		struct files_range one = bytes_of(r, i);
+
+		if (one.off != all.off + all.size)
+			return false;
+		all.size += one.size;
+	}
+	for (uint32_t i = r->lo; r->plan != NULL && i < r->hi; i++)
+		if (r->plan->skip[i] || r->plan->object[i].stored_size == 0)
+			return false;
+	if (!files_lock(r->files, 0, all))
+		return false;
+	for (uint32_t i = r->lo; i < r->hi; i++)
+		r->turn[i - r->lo] = (struct turn){
+			.files = files_get(r->files),
+			.range = bytes_of(r, i),
+		};
+	return true;
+}
+
 /* Shrink the range to what is ours around at; false: not even that is. */
 static bool
 shrink(struct turns *all, struct turn_range *r, uint32_t at)
@@ -106,6 +142,8 @@ shrink(struct turns *all, struct turn_range *r, uint32_t at)
 	uint32_t lo = at, hi = at + 1;
 	struct turn *turn = r->turn;
 
+	if (take_all(r))
+		return true;
 	if (!take_index(all, r, at, &turn[at - r->lo]))
 		return false;
 	while (hi < r->hi && take_index(all, r, hi, &turn[hi - r->lo]))

@@ -49,6 +49,9 @@ struct turn {
 };
 void turn_end(struct turn *t);
 
+/* If b lies right behind a, its end is a's from now on. */
+void turn_join(struct turn *a, struct turn *b);
+
 /* What is to be fetched: indexes [lo, hi) of a plan, or a directory. */
 struct turn_range {
 	const struct blob *blob;

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "cache/base/buf.h"
@@ -484,25 +485,56 @@ blob_lend(struct blob *b, bool begin)
 
 /* ---- writing ---- */
 
+/* Pieces that follow each other in the blob. */
+struct run {
+	const struct blob_piece *piece;
+	const void *const *data;
+	uint32_t n;
+	uint64_t size;
+};
+
+/* One write, and what a short one has left out piece by piece. */
+static int
+pwrite_run(int fd, const struct run *r)
+{
+	struct iovec iov[BLOB_RUN];
+	uint64_t off = r->piece->off;
+
+	for (uint32_t i = 0; i < r->n; i++)
+		iov[i] = (struct iovec){
+			.iov_base = (void *)(uintptr_t)r->data[i],
+			.iov_len = r->piece[i].size,
+		};
+	if (r->n > 1 &&
+	    pwritev(fd, iov, (int)r->n, (off_t)off) == (ssize_t)r->size)
+		return 0;
+	for (uint32_t i = 0; i < r->n; i++)
+		if (dm_pwrite_full(fd, r->data[i], r->piece[i].size,
+			r->piece[i].off) < 0)
+			return -1;
+	return 0;
+}
+
 /* The write itself, and what must surround it.  -1 with errno. */
 static int
-write_locked(struct blob *b, const struct files *f, const struct blob_piece *p,
-    const void *data)
+write_locked(struct blob *b, const struct files *f, const struct run *r)
 {
 	bool unlinked;
 	int rc, error;
 
-	set_verified_locked(b, p->n, false);
-	rc = dm_pwrite_full(f->data, data, p->size, p->off);
+	for (uint32_t i = 0; i < r->n; i++)
+		set_verified_locked(b, r->piece[i].n, false);
+	rc = pwrite_run(f->data, r);
 	error = errno;
 	atomic_store(&b->signature, shelf_signature(f->data, &unlinked));
 	if (rc < 0) {
 		errno = error;
 		return -1;
 	}
-	if (p->size > BLOB_SMALL)
-		set_verified_locked(b, p->n, true);
-	return files_claim(f, p->n, true);
+	for (uint32_t i = 0; i < r->n; i++)
+		if (r->piece[i].size > BLOB_SMALL)
+			set_verified_locked(b, r->piece[i].n, true);
+	return files_claim_run(f, r->piece->n, r->n);
 }
 
 static uint64_t
@@ -515,20 +547,21 @@ disk_space(const struct files *f)
 
 /* What a write may take at most: whole pages, and one of the map. */
 static uint64_t
-space_for(const struct blob_piece *p)
+space_for(const struct run *r)
 {
-	return ((p->off + p->size + PAGE - 1) / PAGE - p->off / PAGE + 1) *
+	return ((r->piece->off + r->size + PAGE - 1) / PAGE -
+		   r->piece->off / PAGE + 1) *
 	    PAGE;
 }
 
 /* The write, of what was taken for it.  1; -1 with errno; *used says how much
  * of the space it took. */
 static int
-write_counted_locked(struct blob *b, const struct files *f,
-    const struct blob_piece *p, const void *data, uint64_t *used)
+write_counted_locked(struct blob *b, const struct files *f, const struct run *r,
+    uint64_t *used)
 {
 	uint64_t before = disk_space(f), after;
-	int rc = write_locked(b, f, p, data) < 0 ? -1 : 1;
+	int rc = write_locked(b, f, r) < 0 ? -1 : 1;
 	int error = errno;
 
 	after = disk_space(f);
@@ -541,10 +574,10 @@ write_counted_locked(struct blob *b, const struct files *f,
 /* 1: written; 0: the file was exchanged, try again; -1 with errno, which is 0
  * if there is no room. */
 static int
-write_once(struct blob *b, const struct blob_piece *p, const void *data)
+write_once(struct blob *b, const struct run *r)
 {
 	struct files *f = borrow(b, true);
-	uint64_t space = space_for(p), used = 0;
+	uint64_t space = space_for(r), used = 0;
 	int rc = 0, error;
 
 	if (f == NULL)
@@ -559,7 +592,7 @@ write_once(struct blob *b, const struct blob_piece *p, const void *data)
 		errno = EIO;
 		rc = -1;
 	} else if (b->files == f) {
-		rc = write_counted_locked(b, f, p, data, &used);
+		rc = write_counted_locked(b, f, r, &used);
 	}
 	error = errno;
 	dm_unlock(&b->mu);
@@ -569,19 +602,62 @@ write_once(struct blob *b, const struct blob_piece *p, const void *data)
 	return rc;
 }
 
-void
-blob_write(struct blob *b, const struct blob_piece *p, const void *data)
+/* False: there is no room for so much. */
+static bool
+write_run(struct blob *b, const struct run *r)
 {
 	int rc = 0;
 
 	if (!shelf_writable(b->shelf))
-		return;
+		return true;
 	for (int i = 0; i < 3 && rc == 0; i++)
-		rc = write_once(b, p, data);
+		rc = write_once(b, r);
 	if (rc > 0)
 		shelf_worked(b->shelf);
 	else if (rc < 0 && errno != 0)
 		shelf_failed(b->shelf, errno, "cannot store a piece");
+	return rc >= 0 || errno != 0;
+}
+
+/* Up to the first piece that there is no room for. */
+static bool
+write_singly(struct blob *b, const struct run *r)
+{
+	bool room = true;
+
+	for (uint32_t i = 0; room && i < r->n; i++)
+		room = write_run(b,
+		    &(struct run){
+			.piece = &r->piece[i],
+			.data = &r->data[i],
+			.n = 1,
+			.size = r->piece[i].size,
+		    });
+	return room;
+}
+
+void
+blob_write(struct blob *b, const struct blob_piece *p, const void *data)
+{
+	blob_write_run(b, p, &data, 1);
+}
+
+void
+blob_write_run(struct blob *b, const struct blob_piece *p,
+    const void *const *data, uint32_t n)
+{
+	for (uint32_t i = 0; i < n;) {
+		struct run r = { .piece = &p[i], .data = &data[i] };
+
+		do {
+			r.size += p[i].size;
+			r.n++;
+			i++;
+		} while (i < n && r.n < BLOB_RUN && p[i].n == p[i - 1].n + 1 &&
+		    p[i].off == p[i - 1].off + p[i - 1].size);
+		if (!write_run(b, &r) && (r.n == 1 || !write_singly(b, &r)))
+			return;
+	}
 }
 
 void

@@ -58,6 +58,13 @@ bool blob_read(struct blob *b, const struct blob_piece *p, uint32_t off,
 /* Keep a piece whose bytes were hashed, if the disk lets us. */
 void blob_write(struct blob *b, const struct blob_piece *p, const void *data);
 
+/* The same for n pieces in order; those that lie side by side are written, and
+ * claimed, at once.  If there is no room for all, those up to the first that
+ * there is none for: asking for room may take a while. */
+enum { BLOB_RUN = 32 };
+void blob_write_run(struct blob *b, const struct blob_piece *p,
+    const void *const *data, uint32_t n);
+
 /* The map's claim for pieces first to first + n - 1: one byte each, 0 or 1. */
 void blob_claims(struct blob *b, uint32_t first, uint32_t n, uint8_t *out);
 

@@ -148,6 +148,38 @@ files_claims(const struct files *f, uint32_t first, uint32_t n, uint8_t *out)
 }
 
 static int
+set_bits(int map, uint32_t first, uint32_t n)
+{
+	uint8_t bytes[FILES_RUN / 8 + 1] = { 0 }, was[sizeof(bytes)];
+	uint64_t at = SHELF_MAP_HEADER + first / 8;
+	size_t size = (first % 8 + n + 7) / 8;
+
+	if (dm_pread_full(map, bytes, size, at) < 0)
+		return -1;
+	memcpy(was, bytes, size);
+	for (uint32_t i = first % 8; i < first % 8 + n; i++)
+		bytes[i / 8] |= (uint8_t)(1U << i % 8);
+	if (memcmp(was, bytes, size) == 0)
+		return 0;
+	return dm_pwrite_full(map, bytes, size, at);
+}
+
+int
+files_claim_run(const struct files *f, uint32_t first, uint32_t n)
+{
+	uint64_t at = SHELF_MAP_HEADER + first / 8;
+	uint64_t size = (first % 8 + n + 7) / 8;
+	bool locked = map_lock(f->map, at, size);
+	int rc = set_bits(f->map, first, n);
+	int error = errno;
+
+	if (locked)
+		map_unlock(f->map, at, size);
+	errno = error;
+	return rc;
+}
+
+static int
 change_bit(int map, uint64_t at, uint8_t bit, bool present)
 {
 	uint8_t byte = 0, was;

@@ -40,8 +40,11 @@ bool files_claims_one(const struct files *f, uint32_t n);
 void files_claims(const struct files *f, uint32_t first, uint32_t n,
     uint8_t *out);
 
-/* Change a claim; -1 with errno. */
+/* Change a claim; claim n pieces at once (at most FILES_RUN).  -1 with
+ * errno. */
+enum { FILES_RUN = 64 };
 int files_claim(const struct files *f, uint32_t n, bool present);
+int files_claim_run(const struct files *f, uint32_t first, uint32_t n);
 
 /* Is the blob's file still the one of that name, as far as its link count
  * tells?  Is there a directory of the pack on disk? */

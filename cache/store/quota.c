@@ -137,11 +137,22 @@ usage_write(int fd, const struct usage *u)
 	(void)dm_pwrite_full(fd, data, sizeof(data), 0); /* a hint */
 }
 
+/* A link, a directory or a pipe in its place is removed: without a count that
+ * can be written nothing would be stored any more. */
 static int
 usage_open(int root)
 {
-	return openat(root, "usage",
-	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	int fd = openat(root, "usage", flags, 0600);
+	struct stat st;
+
+	if (fd >= 0 ? fstat(fd, &st) < 0 || S_ISREG(st.st_mode) :
+		      errno != ELOOP && errno != EISDIR && errno != ENXIO)
+		return fd;
+	dm_closep(&fd);
+	if (unlinkat(root, "usage", 0) < 0 && errno == EISDIR)
+		(void)unlinkat(root, "usage", AT_REMOVEDIR); /* if empty */
+	return openat(root, "usage", flags, 0600);
 }
 
 static bool

@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <sys/statvfs.h>
 
+#include "cache/store/index.h"
+
 static void
 test_a_second_read_asks_the_origin_nothing(void **state)
 {
@@ -273,6 +275,32 @@ DAMAGED(files_replaced_by_directories_are_fetched_again, make_directory_of_it)
 DAMAGED(files_replaced_by_pipes_are_fetched_again, make_fifo_of_it)
 DAMAGED(files_that_grew_are_harmless, grow_it)
 DAMAGED(files_exchanged_for_others_are_fetched_again, exchange_it)
+
+/* Where the count of the cache should be, and the index of it. */
+static void
+test_a_cache_whose_own_files_are_pipes_goes_on_storing(void **state)
+{
+	static const char *const own[] = { "usage", INDEX_FILE };
+	struct fixture *f = *state;
+	struct packed p = { .n = 30, .size = 1000, .seed = 51 };
+	char path[256];
+	struct stat st;
+
+	cache_close(f->cache);
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", f->dir, own[i]);
+		(void)unlink(path); /* it may not be there yet */
+		assert_int_equal(mkfifo(path, 0600), 0);
+	}
+	open_cache_at(f, &f->cache, 10000);
+	make_pack(f, &p);
+	read_all(f, &p);
+	cached_path(path, f, &p, "");
+	assert_true(size_of(path) == 30 * 1000);
+	(void)snprintf(path, sizeof(path), "%s/usage", f->dir);
+	assert_int_equal(lstat(path, &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+}
 
 static void
 test_a_removed_cache_is_made_again(void **state)
@@ -1022,6 +1050,7 @@ main(void)
 		T(test_files_replaced_by_pipes_are_fetched_again),
 		T(test_files_that_grew_are_harmless),
 		T(test_files_exchanged_for_others_are_fetched_again),
+		T(test_a_cache_whose_own_files_are_pipes_goes_on_storing),
 		T(test_a_removed_cache_is_made_again),
 		T(test_damage_between_runs_is_found),
 		T(test_a_tenth_of_the_disk_stays_free),
