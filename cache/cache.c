@@ -223,6 +223,10 @@ block(struct blocked *b)
 
 enum { MOVED = 2 }; /* what is read is somewhere else now */
 
+/* Children lie before their parents in a pack of trees: the first that is
+ * wanted of it, a root, lies at its end, just before the directory. */
+enum { TAIL = 64 << 10 };
+
 struct read {
 	struct cache *cache;
 	struct origin *origin;
@@ -266,6 +270,7 @@ missing(const struct read *r, struct directory *dir, uint64_t finished,
 		.dir_off = r->at->dir_off,
 		.dir_len = r->at->dir_len,
 		.piece = dir == NULL ? FETCH_DIR : r->at->ordinal,
+		.tail = r->kind == OBJECT_TREE ? TAIL : 0,
 		.finished = finished,
 	};
 

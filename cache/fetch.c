@@ -47,9 +47,11 @@ flight_new(struct fetch *f, const struct fetch_want *w, uint32_t piece,
 	fl->piece = piece;
 	fl->attempt = ORIGIN_CACHED;
 	if (piece == FETCH_DIR) {
-		fl->off = w->dir_off;
-		fl->size = w->dir_len;
-		fl->cost = w->dir_len;
+		fl->tail =
+		    w->tail < w->dir_off ? w->tail : (uint32_t)w->dir_off;
+		fl->off = w->dir_off - fl->tail;
+		fl->size = fl->tail + w->dir_len;
+		fl->cost = fl->size;
 	} else {
 		fl->object = *o;
 		fl->job.group = o->plain_size <= BLOB_SMALL ? w->blob : NULL;

@@ -49,6 +49,8 @@ struct fetch_want {
 	uint64_t dir_off;      /* where the directory lies in the pack */
 	uint32_t dir_len;
 	uint32_t piece; /* or FETCH_DIR */
+	uint32_t tail;  /* bytes before the directory that come along with it,
+			 * and the pieces in them */
 	/* blob_finished() from before the caller looked at the disk */
 	uint64_t finished;
 };

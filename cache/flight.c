@@ -6,6 +6,7 @@
 
 #include "cache/base/clock.h"
 #include "cache/base/digest.h"
+#include "cache/base/io.h"
 #include "cache/cache.h"
 #include "cache/fetch.h"
 #include "cache/held.h"
@@ -31,7 +32,9 @@ flight_find(struct flights *t, const struct blob *b, uint32_t piece,
 
 	while (fl != NULL &&
 	    (fl->blob != b || fl->piece != piece ||
-		(piece == FETCH_DIR && (fl->off != off || fl->size != size))))
+		(piece == FETCH_DIR &&
+		    (fl->off + fl->tail != off ||
+			fl->size - fl->tail != size))))
 		fl = fl->chain;
 	return fl;
 }
@@ -228,13 +231,60 @@ static int
 verify(struct flight *fl, struct codec *codec, struct held_bytes **plain,
     struct directory **dir, struct dm_err *err)
 {
-	uint8_t *data = fl->dir;
+	uint32_t size = fl->size - fl->tail;
+	uint8_t *data;
 
-	if (fl->piece == FETCH_DIR) {
-		fl->dir = NULL;
-		return blob_directory_make(fl->blob, data, fl->size, dir, err);
+	if (fl->piece != FETCH_DIR)
+		return unpack(fl, codec, plain, err);
+	data = malloc(size);
+	if (data == NULL)
+		return dm_fail(err, DM_NOMEM, "directory of a pack");
+	memcpy(data, fl->dir + fl->tail, size);
+	return blob_directory_make(fl->blob, data, size, dir, err);
+}
+
+/* Is piece n, whose stored bytes these are, as it should be?  Then keep it. */
+static void
+keep(struct blob *b, struct codec *codec, const struct pack_object *o,
+    uint32_t n, const uint8_t *stored)
+{
+	DM_AUTO(dm_freep) uint8_t *unpacked = NULL;
+	struct blob_piece p = {
+		.id = o->id, .off = o->plain_off, .size = o->plain_size, .n = n
+	};
+	const uint8_t *plain = stored;
+	struct digest is;
+	struct dm_err err;
+
+	if (o->codec != PACK_PLAIN) {
+		plain = unpacked = malloc(o->plain_size);
+		if (unpacked == NULL ||
+		    codec_decode(codec, o->codec, stored, o->stored_size,
+			unpacked, o->plain_size, &err) < 0)
+			return;
 	}
-	return unpack(fl, codec, plain, err);
+	digest_of(&is, plain, o->plain_size);
+	if (digest_equal(&is, &o->id))
+		blob_write(b, &p, plain);
+}
+
+void
+flight_keep_tail(struct flight *fl, struct codec *codec, struct directory *dir)
+{
+	struct pack_object o;
+
+	if (fl->tail == 0)
+		return;
+	for (uint32_t n = directory_count(dir); n-- > 0;) {
+		if (!directory_objects(dir, n, 1, &o) ||
+		    o.stored_off < fl->off ||
+		    o.stored_off - fl->off > fl->tail ||
+		    fl->tail - (o.stored_off - fl->off) < o.stored_size)
+			break;
+		if (o.stored_size > 0)
+			keep(fl->blob, codec, &o, n,
+			    fl->dir + (o.stored_off - fl->off));
+	}
 }
 
 static void

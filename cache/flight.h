@@ -35,12 +35,13 @@ struct flight {
 	uint32_t piece;            /* or FETCH_DIR */
 	uint64_t off;              /* in the pack */
 	uint32_t size;             /* stored */
+	uint32_t tail;             /* of these, bytes before a directory */
 	struct pack_object object; /* of a piece */
 
 	/* the owner's */
 	struct turn turn; /* the lock that other processes see */
 	struct held_bytes *stored;
-	uint8_t *dir; /* stored bytes of a directory */
+	uint8_t *dir; /* stored bytes of a directory, behind its tail */
 	uint32_t got;
 	/* the pack is gone: what said so, and moved/ as it comes */
 	struct dm_err *gone;
@@ -109,6 +110,11 @@ bool flight_cancel(struct flights *t, struct cache_wait *w);
 int flight_verify(struct flight *fl, struct codec *codec,
     struct held_bytes **plain, struct directory **dir,
     struct dm_err *err) DM_MUST_CHECK;
+
+/* Keep on disk what pieces lie whole in the tail of a directory that has come.
+ * What is wrong with them their next reader finds out. */
+void flight_keep_tail(struct flight *fl, struct codec *codec,
+    struct directory *dir);
 
 void flight_wake(struct cache_wait *list);
 void flight_free(struct flight *fl);

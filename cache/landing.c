@@ -243,6 +243,7 @@ check(struct flight *fl, struct codec *codec, struct landed *l)
 			say_bad(fl->fetch, fl);
 		landing_lost(fl, &err);
 	} else if (plain == NULL) {
+		flight_keep_tail(fl, codec, dir);
 		finish(fl, NULL, dir, NULL);
 	} else {
 		l->flight[l->n] = fl;
