@@ -240,20 +240,10 @@ origin_start(struct origin *o, const struct origin_get *get)
 		transfer_start(o, get, &none);
 }
 
-/* Somebody who blocks until a transfer has ended. */
-struct reader {
-	struct dm_mutex mu;
-	pthread_cond_t cond;
-	struct dm_buf *out; /* the network's until ended */
-	/* guarded by mu */
-	bool ended;
-	struct dm_err err;
-};
-
 static int
 reader_data(void *arg, const void *data, size_t size)
 {
-	struct reader *r = arg;
+	struct origin_reading *r = arg;
 
 	return dm_buf_append(r->out, data, size, &r->err);
 }
@@ -261,7 +251,7 @@ reader_data(void *arg, const void *data, size_t size)
 static void
 reader_done(void *arg, const struct dm_err *err)
 {
-	struct reader *r = arg;
+	struct origin_reading *r = arg;
 
 	dm_lock(&r->mu);
 	/* What reader_data reported is the cause of its DM_CANCELLED. */
@@ -281,15 +271,13 @@ origin_server(struct origin *o, struct origin_server *out)
 	out->ahead_s = atomic_load(&o->ahead_s);
 }
 
-int
-origin_read_range(struct origin *o, const char *path, uint64_t off,
-    uint64_t size, uint64_t deadline_ms, struct dm_buf *out, struct dm_err *err)
+static void
+reading_start(struct origin_reading *r, struct origin *o, const char *path,
+    uint64_t off, uint64_t size, uint64_t deadline_ms, struct dm_buf *out)
 {
-	struct reader r = { .out = out };
-	size_t before = out->size;
-
-	dm_mutex_init(&r.mu, DM_RANK_WAIT);
-	dm_cond_init(&r.cond);
+	*r = (struct origin_reading){ .out = out, .before = out->size };
+	dm_mutex_init(&r->mu, DM_RANK_WAIT);
+	dm_cond_init(&r->cond);
 	origin_start(o,
 	    &(struct origin_get){
 		.path = path,
@@ -300,18 +288,52 @@ origin_read_range(struct origin *o, const char *path, uint64_t off,
 		.deadline_ms = deadline_ms,
 		.data = reader_data,
 		.done = reader_done,
-		.arg = &r,
+		.arg = r,
 	    });
-	dm_lock(&r.mu);
-	while (!r.ended)
-		dm_cond_wait(&r.cond, &r.mu);
-	dm_unlock(&r.mu);
-	pthread_cond_destroy(&r.cond);
-	dm_mutex_destroy(&r.mu);
-	if (r.err.code == DM_OK)
+}
+
+static int
+reading_end(struct origin_reading *r, struct dm_err *err)
+{
+	dm_lock(&r->mu);
+	while (!r->ended)
+		dm_cond_wait(&r->cond, &r->mu);
+	dm_unlock(&r->mu);
+	pthread_cond_destroy(&r->cond);
+	dm_mutex_destroy(&r->mu);
+	if (r->err.code == DM_OK)
 		return 0;
-	out->size = before;
-	*err = r.err;
+	r->out->size = r->before;
+	*err = r->err;
+	return -1;
+}
+
+int
+origin_read_range(struct origin *o, const char *path, uint64_t off,
+    uint64_t size, uint64_t deadline_ms, struct dm_buf *out, struct dm_err *err)
+{
+	struct origin_reading r;
+
+	reading_start(&r, o, path, off, size, deadline_ms, out);
+	return reading_end(&r, err);
+}
+
+void
+origin_read_begin(struct origin_reading *r, struct origin *o, const char *path,
+    uint64_t deadline_ms, struct dm_buf *out)
+{
+	reading_start(r, o, path, 0, ORIGIN_WHOLE, deadline_ms, out);
+}
+
+int
+origin_read_end(struct origin_reading *r, bool *found, struct dm_err *err)
+{
+	struct dm_err why = { 0 };
+
+	*found = reading_end(r, &why) == 0;
+	if (*found || why.code == DM_NOTFOUND)
+		return 0;
+	*err = why;
 	return -1;
 }
 
@@ -319,12 +341,8 @@ int
 origin_read(struct origin *o, const char *path, uint64_t deadline_ms,
     struct dm_buf *out, bool *found, struct dm_err *err)
 {
-	struct dm_err why = { 0 };
+	struct origin_reading r;
 
-	*found = origin_read_range(o, path, 0, ORIGIN_WHOLE, deadline_ms, out,
-		     &why) == 0;
-	if (*found || why.code == DM_NOTFOUND)
-		return 0;
-	*err = why;
-	return -1;
+	origin_read_begin(&r, o, path, deadline_ms, out);
+	return origin_read_end(&r, found, err);
 }

@@ -2,14 +2,16 @@
 #ifndef DM_NET_ORIGIN_H
 #define DM_NET_ORIGIN_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "cache/base/attr.h"
+#include "cache/base/err.h"
+#include "cache/base/lock.h"
 
 struct dm_buf;
-struct dm_err;
 
 /*
  * The network of one process: one thread that drives all HTTP transfers
@@ -126,6 +128,22 @@ void origin_start(struct origin *o, const struct origin_get *get);
  * out->max bytes.  Absence is *found = false. */
 int origin_read(struct origin *o, const char *path, uint64_t deadline_ms,
     struct dm_buf *out, bool *found, struct dm_err *err) DM_MUST_CHECK;
+
+/* The same in two steps, of which only the second waits, and has to be taken;
+ * r and out stay where they are until then.  The members are origin.c's. */
+struct origin_reading {
+	struct dm_mutex mu;
+	pthread_cond_t cond;
+	struct dm_buf *out; /* the network's until ended */
+	size_t before;      /* its size */
+	/* guarded by mu */
+	bool ended;
+	struct dm_err err;
+};
+void origin_read_begin(struct origin_reading *r, struct origin *o,
+    const char *path, uint64_t deadline_ms, struct dm_buf *out);
+int origin_read_end(struct origin_reading *r, bool *found,
+    struct dm_err *err) DM_MUST_CHECK;
 
 /* The same for size bytes at off, of which none may be missing; absence is
  * DM_NOTFOUND. */

@@ -63,22 +63,37 @@ read_small(struct repo *r, const char *path, struct dm_buf *out, bool *found,
 	    found, err);
 }
 
-int
-repo_identify(struct repo *r, struct dm_err *err)
-{
-	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(DM_REF_MAX);
-	const char *name = origin_name(r->origin);
-	bool found = false, read;
+/* The datamount file on its way. */
+struct identity {
+	struct origin_reading reading;
+	struct dm_buf text;
+	bool begun; /* it was not known before */
+};
 
-	if (r->id_known)
-		return 0;
-	read = read_small(r, "datamount", &text, &found, err) == 0;
+static void
+identity_begin(struct identity *id, struct repo *r)
+{
+	id->text = (struct dm_buf)DM_BUF(DM_REF_MAX);
+	id->begun = !r->id_known;
+	if (id->begun)
+		origin_read_begin(&id->reading, r->origin, "datamount",
+		    dm_deadline_ms(r->timeout_ms), &id->text);
+}
+
+static int
+identity_read(struct identity *id, struct repo *r, struct dm_err *err)
+{
+	const char *name = origin_name(r->origin);
+	bool found = false,
+	     read = origin_read_end(&id->reading, &found, err) == 0;
+
 	if (read && !found)
 		return dm_fail(err, DM_NOTFOUND,
 		    "%s: no datamount repository there (it has no file "
 		    "'datamount')",
 		    name);
-	if (read && repo_file_decode(r->id, text.data, text.size, err) == 0) {
+	if (read &&
+	    repo_file_decode(r->id, id->text.data, id->text.size, err) == 0) {
 		r->id_known = true;
 		return 0;
 	}
@@ -89,6 +104,24 @@ repo_identify(struct repo *r, struct dm_err *err)
 			"file 'datamount' there is something else" :
 			"server answered something else");
 	return dm_wrap(err, "%s", name);
+}
+
+static int
+identity_end(struct identity *id, struct repo *r, struct dm_err *err)
+{
+	int rc = id->begun ? identity_read(id, r, err) : 0;
+
+	dm_buf_release(&id->text);
+	return rc;
+}
+
+int
+repo_identify(struct repo *r, struct dm_err *err)
+{
+	struct identity id;
+
+	identity_begin(&id, r);
+	return identity_end(&id, r, err);
 }
 
 /* Lines of a text that came from an origin. */
@@ -328,10 +361,20 @@ static int
 resolve_name(struct repo *r, const char *ref, struct resolved *out,
     struct dm_err *err)
 {
+	struct dm_err why = { 0 };
+	struct identity id;
 	bool found = false;
+	int rc;
 
-	if (read_ref(r, "heads/", ref, out, &found, err) < 0)
+	/* Both are asked for at once.  What the repository is comes first. */
+	identity_begin(&id, r);
+	rc = read_ref(r, "heads/", ref, out, &found, &why);
+	if (identity_end(&id, r, err) < 0)
 		return -1;
+	if (rc < 0) {
+		*err = why;
+		return -1;
+	}
 	if (!found && read_ref(r, "tags/", ref, out, &found, err) < 0)
 		return -1;
 	if (!found && is_full_name(ref) &&
@@ -354,17 +397,18 @@ repo_resolve(struct repo *r, const char *ref, struct resolved *out,
 	*out = (struct resolved){ 0 };
 	if (digest_parse(&out->commit, ref, size))
 		return 0;
-	if (repo_identify(r, err) < 0)
-		return -1;
 	if (size == 0)
 		return resolve_name(r, "main", out, err);
 	if (size >= PREFIX_MIN && size < DIGEST_HEX && is_hex(ref))
-		return resolve_prefix(r, ref, out, err);
-	if (!ref_name_valid(ref, size))
-		return dm_fail(err, DM_INVALID,
-		    "'%.200s' is neither a branch or tag name nor a commit id",
-		    ref);
-	return resolve_name(r, ref, out, err);
+		return repo_identify(r, err) < 0 ?
+		    -1 :
+		    resolve_prefix(r, ref, out, err);
+	if (ref_name_valid(ref, size))
+		return resolve_name(r, ref, out, err);
+	if (repo_identify(r, err) < 0)
+		return -1;
+	return dm_fail(err, DM_INVALID,
+	    "'%.200s' is neither a branch or tag name nor a commit id", ref);
 }
 
 int
