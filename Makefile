@@ -119,6 +119,7 @@ FAULTS   := $(MEMORY) pthread_create write pwrite64 pwritev64 ftruncate64 fsync 
 	readdir64 fstat64 fstatat64 open64 openat64 opendir fdopendir
 $B/unit/%_faults: DM_LDFLAGS += $(call WRAP,$(FAULTS))
 $B/unit/test_publish: DM_LDFLAGS += $(call WRAP,dm_now_ms)
+$B/unit/test_folder: DM_LDFLAGS += $(call WRAP,fsync)
 $B/unit/test_net_nomem: DM_LDFLAGS += $(call WRAP,malloc calloc realloc strdup \
 	curl_easy_init curl_multi_init curl_slist_append)
 

@@ -34,18 +34,14 @@ enum {
 	FILE_MODE = 0666,
 };
 
-/* mkdir below the folder, and make its name last; one that exists is fine. */
+/* Make the name of a directory below the folder last. */
 static int
-make_dir(struct folder *f, const char *path, struct dm_err *err)
+sync_name(struct folder *f, const char *path, struct dm_err *err)
 {
 	const char *slash = strrchr(path, '/');
 	char parent[REF_PATH] = ".";
 	DM_AUTO(dm_closep) int fd = -1;
 
-	if (mkdirat(f->fd, path, DIR_MODE) < 0)
-		return errno == EEXIST ?
-		    0 :
-		    dm_fail_errno(err, "mkdir %s/%s", f->path, path);
 	if (slash != NULL)
 		(void)snprintf(parent, sizeof(parent), "%.*s",
 		    (int)(slash - path), path);
@@ -55,31 +51,47 @@ make_dir(struct folder *f, const char *path, struct dm_err *err)
 	return 0;
 }
 
-/* Make every directory above path. */
+/* mkdir below the folder; one that exists is fine. */
+static int
+make_dir(struct folder *f, const char *path, bool *made, struct dm_err *err)
+{
+	*made = mkdirat(f->fd, path, DIR_MODE) == 0;
+	if (!*made && errno != EEXIST)
+		return dm_fail_errno(err, "mkdir %s/%s", f->path, path);
+	return 0;
+}
+
+/* Make every directory above path.  One that was there may be so new that who
+ * made it has not synced its name: what is put below it waits for nobody. */
 static int
 make_parents(struct folder *f, const char *path, struct dm_err *err)
 {
 	char part[REF_PATH];
+	bool made;
 
 	for (const char *p = strchr(path, '/'); p != NULL;
 	     p = strchr(p + 1, '/')) {
 		(void)snprintf(part, sizeof(part), "%.*s", (int)(p - path),
 		    path);
-		if (make_dir(f, part, err) < 0)
+		if (make_dir(f, part, &made, err) < 0 ||
+		    sync_name(f, part, err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-/* A copy made by a tool that drops empty directories is a repository too. */
+/* A copy made by a tool that drops empty directories is a repository too.
+ * What was there is synced when something is put below it. */
 static int
 make_skeleton(struct folder *f, struct dm_err *err)
 {
 	static const char *const dirs[] = { "refs", "refs/heads", "refs/tags",
 		"commits", "packs" };
+	bool made = false;
 
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
-		if (make_dir(f, dirs[i], err) < 0)
+		if (make_dir(f, dirs[i], &made, err) < 0 ||
+		    (made && sync_name(f, dirs[i], err) < 0))
 			return -1;
 	return 0;
 }
