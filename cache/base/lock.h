@@ -17,6 +17,7 @@ enum dm_rank {
 	DM_RANK_CREW,    /* fs/cmd: jobs for a crew */
 	DM_RANK_REPORT,  /* fs/cmd: results of a crew */
 	DM_RANK_PUBLISH, /* fs/publish: the queue of work */
+	DM_RANK_SPOOL,   /* fs/publish: packs to be written */
 	DM_RANK_VERSION, /* fs/version: decoded pages */
 	DM_RANK_WORKER,  /* fs/mount: slots, requests that wait */
 	DM_RANK_OPENS,   /* fs/mount: open files */

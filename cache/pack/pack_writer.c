@@ -20,7 +20,11 @@
 #include "cache/base/err.h"
 #include "cache/base/io.h"
 
-enum { TEMP_SIZE = 32, NAME_SIZE = 3 + DIGEST_HEX + 1 };
+enum {
+	TEMP_SIZE = 32,
+	NAME_SIZE = 3 + DIGEST_HEX + 1,
+	EARLY = 8 << 20, /* bytes that are written to disk before the fsync */
+};
 
 struct pack_writer {
 	int packs; /* the directory packs_dir */
@@ -28,6 +32,8 @@ struct pack_writer {
 	char temp[TEMP_SIZE]; /* the hidden name, "" if the file has none */
 	struct dm_buf dir;
 	struct pack_dir_encoder encoder;
+	struct pack_name name; /* once the pack has ended */
+	uint64_t begun;        /* to write to disk: so many bytes */
 };
 
 static int
@@ -103,18 +109,46 @@ pack_writer_close(struct pack_writer *w)
 }
 
 int
+pack_writer_place(struct pack_writer *w, const struct pack_object *o,
+    uint32_t *ordinal, uint64_t *off, struct dm_err *err)
+{
+	*off = w->encoder.stored_end;
+	*ordinal = w->encoder.count;
+	return pack_dir_encode_object(&w->encoder, o, err);
+}
+
+/* Have the kernel write what lies before end, when that has become much: the
+ * fsync will not wait for all of it. */
+static void
+write_early(struct pack_writer *w, uint64_t end)
+{
+	if (end < w->begun + EARLY)
+		return;
+	/* only speed depends on it */
+	(void)sync_file_range(w->fd, (off_t)w->begun, (off_t)(end - w->begun),
+	    SYNC_FILE_RANGE_WRITE);
+	w->begun = end;
+}
+
+int
+pack_writer_put(struct pack_writer *w, const void *stored, size_t size,
+    uint64_t off, struct dm_err *err)
+{
+	if (dm_pwrite_full(w->fd, stored, size, off) < 0)
+		return dm_fail_errno(err, "write a pack");
+	write_early(w, off + size);
+	return 0;
+}
+
+int
 pack_writer_add(struct pack_writer *w, const struct pack_object *o,
     const void *stored, uint32_t *ordinal, struct dm_err *err)
 {
-	uint64_t off = w->encoder.stored_end;
-	uint32_t n = w->encoder.count;
+	uint64_t off = 0;
 
-	if (pack_dir_encode_object(&w->encoder, o, err) < 0)
+	if (pack_writer_place(w, o, ordinal, &off, err) < 0)
 		return -1;
-	if (dm_pwrite_full(w->fd, stored, o->stored_size, off) < 0)
-		return dm_fail_errno(err, "write a pack");
-	*ordinal = n;
-	return 0;
+	return pack_writer_put(w, stored, o->stored_size, off, err);
 }
 
 uint32_t
@@ -129,25 +163,22 @@ pack_writer_plain_size(const struct pack_writer *w)
 	return w->encoder.plain_end;
 }
 
-/* Append directory and trailer; all is on disk when this returns. */
-static int
-write_end(struct pack_writer *w, struct pack_name *name, struct dm_err *err)
+int
+pack_writer_end(struct pack_writer *w, struct pack_name *name,
+    struct dm_err *err)
 {
 	uint8_t trailer[PACK_TRAILER];
 
+	if (w->encoder.count == 0)
+		return dm_fail(err, DM_INVALID, "a pack needs an object");
 	pack_dir_encode_end(&w->encoder);
 	name->dir_off = w->encoder.stored_end;
 	name->dir_len = (uint32_t)w->dir.size;
 	name->count = w->encoder.count;
 	digest_of(&name->id, w->dir.data, w->dir.size);
+	w->name = *name;
 	pack_trailer_encode(trailer, name->dir_len);
-	if (dm_buf_append(&w->dir, trailer, sizeof(trailer), err) < 0)
-		return -1;
-	if (dm_pwrite_full(w->fd, w->dir.data, w->dir.size, name->dir_off) <
-		0 ||
-	    fsync(w->fd) < 0)
-		return dm_fail_errno(err, "write a pack");
-	return 0;
+	return dm_buf_append(&w->dir, trailer, sizeof(trailer), err);
 }
 
 /* A name for a file that has none.  Without /proc it takes a privilege. */
@@ -192,17 +223,16 @@ sync_directory(int at, const char *path)
 }
 
 int
-pack_writer_finish(struct pack_writer *w, struct pack_name *name,
-    struct dm_err *err)
+pack_writer_seal(struct pack_writer *w, struct dm_err *err)
 {
 	char hex[DIGEST_HEX + 1], path[NAME_SIZE], aa[3];
 	int rc;
 
-	if (w->encoder.count == 0)
-		return dm_fail(err, DM_INVALID, "a pack needs an object");
-	if (write_end(w, name, err) < 0)
-		return -1;
-	digest_hex(&name->id, hex);
+	if (dm_pwrite_full(w->fd, w->dir.data, w->dir.size, w->name.dir_off) <
+		0 ||
+	    fsync(w->fd) < 0)
+		return dm_fail_errno(err, "write a pack");
+	digest_hex(&w->name.id, hex);
 	(void)snprintf(aa, sizeof(aa), "%.2s", hex);
 	(void)snprintf(path, sizeof(path), "%s/%s", aa, hex);
 	if (mkdirat(w->packs, aa, 0777) < 0 && errno != EEXIST)
@@ -214,4 +244,13 @@ pack_writer_finish(struct pack_writer *w, struct pack_name *name,
 	if (sync_directory(w->packs, aa) < 0 || fsync(w->packs) < 0)
 		return dm_fail_errno(err, "fsync packs/%s", aa);
 	return 0;
+}
+
+int
+pack_writer_finish(struct pack_writer *w, struct pack_name *name,
+    struct dm_err *err)
+{
+	if (pack_writer_end(w, name, err) < 0)
+		return -1;
+	return pack_writer_seal(w, err);
 }

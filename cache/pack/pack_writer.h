@@ -21,7 +21,8 @@ struct pack_name {
  * Writes objects, in the order of the calls, to a nameless file (O_TMPFILE;
  * a hidden temporary name where the file system has none) below packs_dir,
  * so that a writer that dies leaves nothing under a pack's name.  Memory: 56
- * bytes an object.  One writer, one thread at a time.
+ * bytes an object.  One writer, one thread at a time, but as pack_writer_put
+ * says.
  */
 struct pack_writer;
 
@@ -36,6 +37,14 @@ void pack_writer_close(struct pack_writer *w);
 int pack_writer_add(struct pack_writer *w, const struct pack_object *o,
     const void *stored, uint32_t *ordinal, struct dm_err *err) DM_MUST_CHECK;
 
+/* The same in two steps: first the object has its place, and then its bytes go
+ * there, off from the beginning.  Other threads may call the second meanwhile,
+ * until the pack is sealed. */
+int pack_writer_place(struct pack_writer *w, const struct pack_object *o,
+    uint32_t *ordinal, uint64_t *off, struct dm_err *err) DM_MUST_CHECK;
+int pack_writer_put(struct pack_writer *w, const void *stored, size_t size,
+    uint64_t off, struct dm_err *err) DM_MUST_CHECK;
+
 uint32_t pack_writer_count(const struct pack_writer *w);
 uint64_t pack_writer_plain_size(const struct pack_writer *w);
 
@@ -44,5 +53,11 @@ uint64_t pack_writer_plain_size(const struct pack_writer *w);
  * close it.  DM_NOSPACE: nothing was named. */
 int pack_writer_finish(struct pack_writer *w, struct pack_name *name,
     struct dm_err *err) DM_MUST_CHECK;
+
+/* The same in two steps: the first says what the name will be, the second does
+ * all the rest. */
+int pack_writer_end(struct pack_writer *w, struct pack_name *name,
+    struct dm_err *err) DM_MUST_CHECK;
+int pack_writer_seal(struct pack_writer *w, struct dm_err *err) DM_MUST_CHECK;
 
 #endif

@@ -22,7 +22,9 @@
 #include "fs/format/tree.h"
 #include "fs/format/where.h"
 #include "fs/publish/marks.h"
+#include "fs/publish/open_pack.h"
 #include "fs/publish/reach.h"
+#include "fs/publish/spool.h"
 
 enum {
 	STRUCT_BYTES = 16 << 20, /* plain bytes that fill a structure pack */
@@ -31,20 +33,10 @@ enum {
 	/* the directory comes with the root when a version is mounted */
 	ROOT_OBJECTS = 1408,
 	QUEUE_BYTES = 16 << 20, /* that wait for a small pack to fill */
+	SEALING = 8,            /* packs that wait for the disk */
 };
 
 static const uint32_t PACK_LOCAL = 1U << 31;
-
-/* A pack being written, its objects, and a hash table over them. */
-struct open_pack {
-	struct pack_writer *writer; /* NULL: none is open */
-	uint32_t number;
-	struct pack_object *object;
-	uint32_t count, room;
-	uint32_t *slot; /* position in object + 1, or 0 */
-	uint32_t slots; /* a power of two, or 0 */
-	uint64_t stored;
-};
 
 /* A structured object that waits. */
 struct queued {
@@ -58,6 +50,10 @@ struct packer {
 	struct object_index *ix;
 	struct codec *codec;
 	struct open_pack pack[PACKER_PACKS];
+	struct spool *spool;
+	struct open_pack sealing[SEALING]; /* have ended; oldest first */
+	unsigned nsealing;
+	uint64_t sealed;         /* packs that were sealed and taken out */
 	struct pack_name *local; /* packs of this run, by number */
 	uint32_t nlocal, local_room;
 	struct queued *first, **last;
@@ -69,22 +65,16 @@ struct packer {
 	const struct marks *marked;
 };
 
-static void
-open_pack_release(struct open_pack *o)
-{
-	pack_writer_close(o->writer);
-	free(o->object);
-	free(o->slot);
-	memset(o, 0, sizeof(*o));
-}
-
 void
 packer_close(struct packer *p)
 {
 	if (p == NULL)
 		return;
+	spool_close(p->spool); /* first: it borrows writers */
 	for (int i = 0; i < PACKER_PACKS; i++)
 		open_pack_release(&p->pack[i]);
+	for (unsigned i = 0; i < p->nsealing; i++)
+		open_pack_release(&p->sealing[i]);
 	while (p->first != NULL) {
 		struct queued *q = p->first;
 
@@ -110,9 +100,11 @@ packer_open(struct packer **out, const char *packs_dir, struct object_index *ix,
 	p->ix = ix;
 	(void)snprintf(p->packs_dir, sizeof(p->packs_dir), "%s", packs_dir);
 	p->codec = codec_new();
-	if (p->codec == NULL) {
+	if (p->codec == NULL)
+		(void)dm_fail(err, DM_NOMEM, "packs");
+	if (p->codec == NULL || spool_open(&p->spool, err) < 0) {
 		packer_close(p);
-		return dm_fail(err, DM_NOMEM, "packs");
+		return -1;
 	}
 	*out = p;
 	return 0;
@@ -120,50 +112,8 @@ packer_open(struct packer **out, const char *packs_dir, struct object_index *ix,
 
 /* ---- open packs ---- */
 
-static uint32_t *
-find_slot(const struct open_pack *o, const struct digest *id,
-    enum object_kind kind)
-{
-	uint32_t i;
-
-	memcpy(&i, id->bytes, sizeof(i));
-	for (i &= o->slots - 1; o->slot[i] != 0; i = (i + 1) & (o->slots - 1)) {
-		const struct pack_object *x = &o->object[o->slot[i] - 1];
-
-		if (x->kind == kind && digest_equal(&x->id, id))
-			break;
-	}
-	return &o->slot[i];
-}
-
-/* Room for one more object in the list and its hash table. */
 static int
-open_pack_grow(struct open_pack *o, struct dm_err *err)
-{
-	uint32_t room = o->room == 0 ? 256 : 2 * o->room;
-	struct pack_object *object;
-	uint32_t *slot;
-
-	if (o->count < o->room)
-		return 0;
-	object = reallocarray(o->object, room, sizeof(*object));
-	if (object == NULL)
-		return dm_fail(err, DM_NOMEM, "objects of a pack");
-	o->object = object;
-	slot = calloc(2 * (size_t)room, sizeof(*slot));
-	if (slot == NULL)
-		return dm_fail(err, DM_NOMEM, "objects of a pack");
-	free(o->slot);
-	o->room = room;
-	o->slot = slot;
-	o->slots = 2 * room;
-	for (uint32_t i = 0; i < o->count; i++)
-		*find_slot(o, &object[i].id, object[i].kind) = i + 1;
-	return 0;
-}
-
-static int
-open_pack_begin(struct packer *p, struct open_pack *o, struct dm_err *err)
+begin_pack(struct packer *p, struct open_pack *o, struct dm_err *err)
 {
 	if (o->writer != NULL)
 		return 0;
@@ -176,57 +126,69 @@ open_pack_begin(struct packer *p, struct open_pack *o, struct dm_err *err)
 		p->local = q;
 		p->local_room = room;
 	}
-	if (pack_writer_open(&o->writer, p->packs_dir, err) < 0)
+	if (open_pack_begin(o, p->packs_dir, PACK_LOCAL + p->nlocal, err) < 0)
 		return -1;
-	o->number = PACK_LOCAL + p->nlocal++;
+	p->nlocal++;
 	return 0;
 }
 
 static int
-open_pack_add(struct packer *p, struct open_pack *o,
-    const struct pack_object *object, const void *stored, struct place *at,
-    struct dm_err *err)
+add_object(struct packer *p, struct open_pack *o,
+    const struct pack_object *object, const void *stored, void **owned,
+    struct place *at, struct dm_err *err)
 {
-	if (open_pack_begin(p, o, err) < 0 || open_pack_grow(o, err) < 0 ||
-	    pack_writer_add(o->writer, object, stored, &at->ordinal, err) < 0)
+	if (begin_pack(p, o, err) < 0)
 		return -1;
-	at->pack = o->number;
-	o->object[o->count] = *object;
-	*find_slot(o, &object->id, object->kind) = ++o->count;
-	o->stored += object->stored_size;
-	return 0;
+	return open_pack_add(o, p->spool, object, stored, owned, at, err);
 }
 
-/* Give the pack its name, and tell the index what is in it. */
+/* The oldest pack that has ended is durable: tell the index what is in it. */
 static int
-open_pack_finish(struct packer *p, struct open_pack *o, struct dm_err *err)
+take_sealed(struct packer *p, struct dm_err *err)
 {
-	struct pack_name *name;
+	struct open_pack *o = &p->sealing[0];
+	const struct pack_name *name = &p->local[o->number - PACK_LOCAL];
 
-	if (o->writer == NULL)
-		return 0;
-	name = &p->local[o->number - PACK_LOCAL];
-	if (pack_writer_finish(o->writer, name, err) < 0 ||
-	    object_index_add(p->ix, name, o->number, o->object, o->count, err) <
-		0)
+	if (object_index_add(p->ix, name, o->number, o->object, o->count, err) <
+	    0)
 		return -1;
 	p->counts.packs++;
 	p->counts.stored += o->stored + name->dir_len + PACK_TRAILER;
 	open_pack_release(o);
+	p->nsealing--;
+	p->sealed++;
+	memmove(o, o + 1, p->nsealing * sizeof(*o));
 	return 0;
 }
 
-static bool
-open_pack_find(const struct open_pack *o, const struct digest *id,
-    enum object_kind kind, struct place *at)
+/* Take out what was sealed; wait until at most that many were not. */
+static int
+wait_sealed(struct packer *p, unsigned most, struct dm_err *err)
 {
-	uint32_t found;
+	uint64_t ended = p->sealed + p->nsealing, sealed = 0;
 
-	if (o->count == 0 || (found = *find_slot(o, id, kind)) == 0)
-		return false;
-	at->pack = o->number;
-	at->ordinal = found - 1;
-	return true;
+	if (spool_sealed(p->spool, ended > most ? ended - most : 0, &sealed,
+		err) < 0)
+		return -1;
+	while (p->sealed < sealed)
+		if (take_sealed(p, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* The pack has a name from now on, and will be durable some time. */
+static int
+end_pack(struct packer *p, struct open_pack *o, struct dm_err *err)
+{
+	if (o->writer == NULL)
+		return 0;
+	if (wait_sealed(p, SEALING - 1, err) < 0 ||
+	    open_pack_end(o, p->spool, &p->local[o->number - PACK_LOCAL], err) <
+		0)
+		return -1;
+	p->sealing[p->nsealing++] = *o;
+	memset(o, 0, sizeof(*o));
+	return 0;
 }
 
 /* ---- what is there ---- */
@@ -318,6 +280,9 @@ packer_find(struct packer *p, const struct digest *id, enum object_kind kind,
 	*found = true;
 	for (int i = 0; i < PACKER_PACKS; i++)
 		if (open_pack_find(&p->pack[i], id, kind, at))
+			return 0;
+	for (unsigned i = 0; i < p->nsealing; i++)
+		if (open_pack_find(&p->sealing[i], id, kind, at))
 			return 0;
 	if (object_index_find(p->ix, id, kind, at, found, err) < 0)
 		return -1;
@@ -482,7 +447,8 @@ add_struct(struct packer *p, enum object_kind kind, const struct digest *id,
 		err) < 0)
 		return -1;
 	o.stored_size = (uint32_t)stored_size;
-	return open_pack_add(p, &p->pack[PACKER_STRUCT], &o, stored, &at, err);
+	return add_object(p, &p->pack[PACKER_STRUCT], &o, stored, NULL, &at,
+	    err);
 }
 
 /* Is there no room for an object and its where in the structure pack? */
@@ -524,9 +490,9 @@ write_struct(struct packer *p, struct packer_struct *s, struct dm_err *err)
 	struct open_pack *o = &p->pack[PACKER_STRUCT];
 	struct digest id;
 
-	if (struct_pack_full(o, s) && open_pack_finish(p, o, err) < 0)
+	if (struct_pack_full(o, s) && end_pack(p, o, err) < 0)
 		return -1;
-	if (open_pack_begin(p, o, err) < 0 || make_where(p, s, &where, err) < 0)
+	if (begin_pack(p, o, err) < 0 || make_where(p, s, &where, err) < 0)
 		return -1;
 	digest_of(&id, where.data, where.size);
 	if (add_struct(p, s->kind, &s->id, s->data, s->size, err) < 0)
@@ -586,7 +552,7 @@ note_needs(const struct packer *p, struct queued *q)
 static int
 finish_data(struct packer *p, enum packer_kind which, struct dm_err *err)
 {
-	if (open_pack_finish(p, &p->pack[which], err) < 0)
+	if (end_pack(p, &p->pack[which], err) < 0)
 		return -1;
 	return flush(p, err);
 }
@@ -641,7 +607,7 @@ is_full(const struct open_pack *o, enum packer_kind which, uint64_t more)
 
 int
 packer_data(struct packer *p, enum packer_kind which,
-    const struct pack_object *o, const void *stored, struct place *at,
+    const struct pack_object *o, void **stored, struct place *at,
     struct dm_err *err)
 {
 	bool found = false;
@@ -654,7 +620,7 @@ packer_data(struct packer *p, enum packer_kind which,
 	if (is_full(&p->pack[which], which, o->plain_size) &&
 	    finish_data(p, which, err) < 0)
 		return -1;
-	return open_pack_add(p, &p->pack[which], o, stored, at, err);
+	return add_object(p, &p->pack[which], o, *stored, stored, at, err);
 }
 
 int
@@ -734,7 +700,8 @@ packer_finish(struct packer *p, struct dm_err *err)
 {
 	if (finish_data(p, PACKER_FILE, err) < 0 ||
 	    finish_data(p, PACKER_SMALL, err) < 0 ||
-	    open_pack_finish(p, &p->pack[PACKER_STRUCT], err) < 0)
+	    end_pack(p, &p->pack[PACKER_STRUCT], err) < 0 ||
+	    wait_sealed(p, 0, err) < 0)
 		return -1;
 	return object_index_flush(p->ix, err);
 }

@@ -19,7 +19,9 @@ struct pack_name;
 /*
  * Three packs are open at a time: one of small files, one of the chunks of a
  * large file, one of structured objects.  An object that the repository or an
- * open pack has is not stored again.
+ * open pack has is not stored again.  Full packs become durable in the order
+ * in which they filled, by a thread of their own; then the index learns of
+ * them.
  *
  * A `where` names packs by their ids, which are known only when they are
  * finished.  So structured objects wait in a queue, in order, until the data
@@ -64,9 +66,10 @@ int packer_find(struct packer *p, const struct digest *id,
     struct dm_err *err) DM_MUST_CHECK;
 
 /* Append a data object to the small or the file pack, unless it is there.
- * o: id, sizes and codec; stored_size 0: packer_known said that it is. */
+ * o: id, sizes and codec; stored_size 0: packer_known said that it is.
+ * *stored may be taken over: then it is NULL. */
 int packer_data(struct packer *p, enum packer_kind which,
-    const struct pack_object *o, const void *stored, struct place *at,
+    const struct pack_object *o, void **stored, struct place *at,
     struct dm_err *err) DM_MUST_CHECK;
 
 /* The large file has ended: so does its pack. */

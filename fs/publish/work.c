@@ -101,10 +101,10 @@ work_name(const struct work *w)
 	return slash == NULL ? w->path : slash + 1;
 }
 
-const void *
-work_stored(const struct work *w)
+void **
+work_stored(struct work *w)
 {
-	return w->compressed != NULL ? w->compressed : w->data;
+	return w->compressed != NULL ? &w->compressed : &w->data;
 }
 
 int

@@ -81,7 +81,7 @@ void work_free(struct work *w);
 const char *work_name(const struct work *w);
 
 /* The bytes to be stored, of object.stored_size. */
-const void *work_stored(const struct work *w);
+void **work_stored(struct work *w);
 
 /* "PATH changed while it was read", naming what to do. */
 int work_changed(const char *path, struct dm_err *err);
