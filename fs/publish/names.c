@@ -16,13 +16,15 @@
 enum {
 	RUN_NAME = NAME_MAX + 1,
 	RUN_BYTES = NAMES_RUN * RUN_NAME, /* of names in memory, at most */
-	READ_AHEAD = 16384,               /* of a run, while merging */
+	MERGE_BYTES = 4 << 20,            /* that all runs read ahead, */
+	AHEAD_MAX = 16384,                /* each at most so many, */
+	AHEAD_MIN = 1024,                 /* and at least: a name has less */
 };
 
 /* A sorted run in the temporary file: names, each ending in NUL. */
 struct run {
 	uint64_t off, end; /* what was not read yet */
-	char *data;        /* READ_AHEAD + 1 bytes */
+	char *data;        /* what is read ahead, and a byte more */
 	size_t at, size;   /* the present name begins at data + at */
 };
 
@@ -35,8 +37,8 @@ struct names {
 	int fd; /* of the temporary file, or -1 */
 	uint64_t written;
 	struct run *run;
-	size_t nruns;
-	size_t *heap; /* runs, the one with the least name first */
+	size_t nruns, ahead; /* bytes that each reads ahead */
+	size_t *heap;        /* runs, the one with the least name first */
 	size_t nheap;
 	bool moved; /* the least run's present name was given */
 };
@@ -163,7 +165,7 @@ run_next(struct names *n, struct run *r, bool *more, struct dm_err *err)
 	if (left > 0 && memchr(r->data + r->at, '\0', left) != NULL)
 		return 0;
 	memmove(r->data, r->data + r->at, left);
-	want = READ_AHEAD - left;
+	want = n->ahead - left;
 	if (want > r->end - r->off)
 		want = (size_t)(r->end - r->off);
 	got = dm_pread_full(n->fd, r->data + left, want, r->off);
@@ -196,17 +198,29 @@ sift(struct names *n, size_t i)
 	}
 }
 
+/* How much each of the runs reads ahead. */
+static size_t
+ahead_of(size_t runs)
+{
+	size_t share = MERGE_BYTES / runs;
+
+	if (share > AHEAD_MAX)
+		return AHEAD_MAX;
+	return share < AHEAD_MIN ? AHEAD_MIN : share;
+}
+
 static int
 begin_merge(struct names *n, struct dm_err *err)
 {
 	n->heap = calloc(n->nruns, sizeof(*n->heap));
 	if (n->heap == NULL)
 		return dm_fail(err, DM_NOMEM, "names");
+	n->ahead = ahead_of(n->nruns);
 	for (size_t i = 0; i < n->nruns; i++) {
 		struct run *r = &n->run[i];
 		bool more = false;
 
-		r->data = malloc(READ_AHEAD + 1);
+		r->data = malloc(n->ahead + 1);
 		if (r->data == NULL)
 			return dm_fail(err, DM_NOMEM, "names");
 		if (run_next(n, r, &more, err) < 0)
