@@ -621,6 +621,63 @@ cache_expect(struct cache *c, struct origin *o, const struct cache_place *at)
 	ask_ahead(c, o, at, fetch_expect, 0);
 }
 
+static int
+bring(struct cache *c, struct origin *o, struct cache_lot *lot,
+    struct cache_wait *wait, struct dm_err *err)
+{
+	struct fetch_want want = {
+		.origin = o,
+		.blob = store_blob(c->store, &lot->at.pack),
+		.dir_off = lot->at.dir_off,
+		.dir_len = lot->at.dir_len,
+		.piece = FETCH_DIR,
+	};
+	int rc = 0;
+
+	if (want.blob == NULL)
+		return dm_fail(err, DM_NOMEM, "cache");
+	want.finished = blob_finished(want.blob);
+	want.dir = blob_directory(want.blob);
+	if (want.dir == NULL && !lot->opened) {
+		lot->opened = true;
+		rc = fetch_bring_directory(c->fetch, &want, wait, err);
+		if (rc == 0)
+			want.dir = blob_directory(want.blob);
+	} else if (want.dir == NULL) {
+		rc = dm_fail(err, DM_NOSPACE, "the cache keeps nothing");
+	}
+	if (rc == 0 && want.dir != NULL)
+		rc = fetch_bring(c->fetch, &want, lot->ordinal, lot->n,
+		    &lot->done, wait, err);
+	directory_put(want.dir);
+	return rc;
+}
+
+int
+cache_bring(struct cache *c, struct origin *o, struct cache_lot *lot,
+    struct cache_wait *wait, struct dm_err *err)
+{
+	struct moved_place to;
+	bool known = false;
+	int rc;
+
+	if (enter(c, err) < 0)
+		return -1;
+	held_free(wait->held); /* it is to be kept on disk, and not here */
+	wait->held = NULL;
+	rc = wait_failure(wait, err);
+	if (rc == 0 && shelf_broken(store_shelf(c->store)))
+		rc = dm_fail(err, DM_NOSPACE, "the cache keeps nothing");
+	if (rc == 0 && lot->n > 0) {
+		(void)moved_table_find(fetch_moved(c->fetch), &lot->at.pack,
+		    lot->ordinal[0], &to, &known);
+		rc = known ? dm_fail(err, DM_NOTFOUND, "the pack was removed") :
+			     bring(c, o, lot, wait, err);
+	}
+	leave(c);
+	return rc;
+}
+
 int
 cache_asked(struct cache *c, struct digest **key, size_t *n, struct dm_err *err)
 {

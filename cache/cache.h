@@ -127,6 +127,27 @@ uint32_t cache_present(struct cache *c, const struct cache_place *at,
 void cache_prefetch(struct cache *c, struct origin *o,
     const struct cache_place *at, uint32_t n);
 
+/*
+ * Objects of one pack that are to come in the background, in the order of
+ * their ordinals, which ascend; at names the pack.  Small ones between them
+ * that are missing come along.
+ */
+struct cache_lot {
+	struct cache_place at;
+	const uint32_t *ordinal;
+	uint32_t n;
+	/* 0 and false at first */
+	uint32_t done; /* so many were asked for, or are here */
+	bool opened;   /* the pack's directory was asked for */
+};
+
+/* DM_AGAIN until the lot has come: as fast as there is room for what nobody
+ * waits for, and always a part of it.  What another process fetches counts as
+ * come.  DM_NOSPACE: nothing can be kept; DM_NOTFOUND: the pack was removed,
+ * and its objects are elsewhere, if anywhere. */
+int cache_bring(struct cache *c, struct origin *o, struct cache_lot *lot,
+    struct cache_wait *wait, struct dm_err *err) DM_MUST_CHECK;
+
 /* The keys of all blobs that this cache was asked for since cache_open, here or
  * not: what a version needs, once all of it was looked at.  The caller frees
  * them. */

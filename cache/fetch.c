@@ -75,17 +75,24 @@ promote_locked(struct fetch *f, struct transfer *t)
 
 /* ---- starting ---- */
 
-static void
-join_locked(struct fetch *f, struct flight *fl, struct cache_wait *w)
+/* Without any hurry. */
+void
+fetch_attend_locked(struct fetch *f, struct flight *fl, struct cache_wait *w)
 {
 	flight_join(&f->flights, fl, w);
-	if (fl->queued != NULL && fl->queued->deadline_ms < w->deadline_ms)
-		fl->queued->deadline_ms = w->deadline_ms;
-	promote_locked(f, fl->queued);
 	if (w->deadline_ms + FLIGHT_GRACE_MS < f->sweep_at) {
 		f->sweep_at = w->deadline_ms + FLIGHT_GRACE_MS;
 		pthread_cond_signal(&f->sooner);
 	}
+}
+
+static void
+join_locked(struct fetch *f, struct flight *fl, struct cache_wait *w)
+{
+	fetch_attend_locked(f, fl, w);
+	if (fl->queued != NULL && fl->queued->deadline_ms < w->deadline_ms)
+		fl->queued->deadline_ms = w->deadline_ms;
+	promote_locked(f, fl->queued);
 }
 
 /* Put flights for the range into the table and one transfer into the queue of
@@ -134,8 +141,8 @@ queue_locked(struct fetch *f, const struct fetch_want *want,
 	return t;
 }
 
-static void
-skip_in_flight_locked(struct fetch *f, struct plan *p, struct blob *b)
+void
+fetch_skip_in_flight_locked(struct fetch *f, struct plan *p, struct blob *b)
 {
 	for (uint32_t i = 0; i < p->n; i++)
 		if (!p->skip[i] &&
@@ -182,7 +189,7 @@ choose_locked(struct fetch *f, const struct fetch_want *want,
 	bool fresh = s->window == 0;
 
 	plan->skip[at] = 0; /* whatever the map claims */
-	skip_in_flight_locked(f, plan, want->blob);
+	fetch_skip_in_flight_locked(f, plan, want->blob);
 	if (fresh)
 		s->window = plan_first(&plan->object[at], f->walked,
 		    stream_misses(&f->streams, want->blob));
@@ -238,8 +245,8 @@ begin_locked(struct fetch *f, const struct fetch_want *want,
 	return *out == NULL ? -1 : 1;
 }
 
-static int
-check_want(const struct fetch_want *want, struct dm_err *err)
+int
+fetch_check_want(const struct fetch_want *want, struct dm_err *err)
 {
 	if (want->piece == FETCH_DIR &&
 	    (want->dir_len < PACK_DIR_HEADER || want->dir_len > PACK_DIR_MAX ||
@@ -305,7 +312,7 @@ fetch_start(struct fetch *f, const struct fetch_want *want,
 	};
 	int rc;
 
-	if (check_want(want, err) < 0)
+	if (fetch_check_want(want, err) < 0)
 		return -1;
 	if (want->piece != FETCH_DIR) {
 		range.plan = &plan;
@@ -328,10 +335,31 @@ fetch_start(struct fetch *f, const struct fetch_want *want,
 }
 
 /* For what nobody waits for. */
-static bool
-has_room_locked(const struct fetch *f, enum transfer_class class)
+bool
+fetch_has_room_locked(const struct fetch *f, enum transfer_class class)
 {
 	return !f->stopping && f->used + f->queue[class].cost <= f->budget / 2;
+}
+
+/* Queue the missing run that begins at index i of a plan, for nobody who
+ * waits; *hi is the index behind it.  False: no memory. */
+bool
+fetch_run_locked(struct fetch *f, const struct fetch_want *want,
+    struct turn_range *r, uint32_t i, enum transfer_class class,
+    const uint8_t *absent)
+{
+	bool queued = true;
+
+	plan_range(r->plan, i, PLAN_MOST, cost_max(f), false, &r->lo, &r->hi);
+	for (uint32_t k = r->lo; absent != NULL && k < r->hi; k++)
+		if (absent[k])
+			r->plan->skip[k] = 0;
+	if (turn_take_range(&f->turns, r, i, true) > 0)
+		queued = queue_locked(f, want, r, class, 0) != NULL;
+	else
+		r->hi = i + 1;
+	turn_range_end(r);
+	return queued;
 }
 
 /* Queue the missing runs of a plan; false when there is no more room. */
@@ -343,23 +371,13 @@ ahead_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan,
 		.blob = want->blob, .plan = plan, .files = files
 	};
 
-	skip_in_flight_locked(f, plan, want->blob);
+	fetch_skip_in_flight_locked(f, plan, want->blob);
 	for (uint32_t i = 0; i < plan->n; i = r.hi) {
-		bool queued = true;
-
 		r.hi = i + 1;
 		if (plan->skip[i] || plan->object[i].stored_size == 0)
 			continue;
-		if (!has_room_locked(f, class))
-			return false;
-		plan_range(plan, i, PLAN_MOST, cost_max(f), false, &r.lo,
-		    &r.hi);
-		if (turn_take_range(&f->turns, &r, i, true) > 0)
-			queued = queue_locked(f, want, &r, class, 0) != NULL;
-		else
-			r.hi = i + 1;
-		turn_range_end(&r);
-		if (!queued)
+		if (!fetch_has_room_locked(f, class) ||
+		    !fetch_run_locked(f, want, &r, i, class, NULL))
 			return false;
 	}
 	return true;
@@ -387,7 +405,7 @@ read_on_locked(struct fetch *f, const struct fetch_want *want,
 	struct stream *s = stream_marked(&f->streams, want->blob, want->piece);
 
 	if (s == NULL || s->next != plan->first ||
-	    !has_room_locked(f, TRANSFER_AHEAD))
+	    !fetch_has_room_locked(f, TRANSFER_AHEAD))
 		return;
 	s->window = s->window >= PLAN_AHEAD / 2 ? PLAN_AHEAD : s->window * 2;
 	plan->n = pieces_of(plan, s->window);
@@ -436,8 +454,8 @@ fetch_used(struct fetch *f, const struct fetch_want *want)
 	courier_pump(f);
 }
 
-static void
-directory_ahead(struct fetch *f, const struct fetch_want *want,
+void
+fetch_directory_ahead(struct fetch *f, const struct fetch_want *want,
     struct files *files, enum transfer_class class)
 {
 	struct turn_range r = {
@@ -484,14 +502,14 @@ fetch_expect(struct fetch *f, const struct fetch_want *want, uint32_t n)
 	struct dm_err err;
 
 	(void)n;
-	if (check_want(want, &err) < 0)
+	if (fetch_check_want(want, &err) < 0)
 		return;
 	if (want->piece != FETCH_DIR) {
 		expect_piece(f, want);
 		return;
 	}
 	files = blob_files(want->blob);
-	directory_ahead(f, want, files, TRANSFER_AHEAD);
+	fetch_directory_ahead(f, want, files, TRANSFER_AHEAD);
 	files_put(files);
 	courier_pump(f);
 }
@@ -504,11 +522,11 @@ fetch_ahead(struct fetch *f, const struct fetch_want *want, uint32_t n)
 	struct plan plan;
 	struct dm_err err;
 
-	if (check_want(want, &err) < 0)
+	if (fetch_check_want(want, &err) < 0)
 		return;
 	files = blob_files(want->blob);
 	if (want->piece == FETCH_DIR)
-		directory_ahead(f, want, files, TRANSFER_BACKGROUND);
+		fetch_directory_ahead(f, want, files, TRANSFER_BACKGROUND);
 	for (uint32_t done = 0; more && done < n; done += PLAN_PIECES) {
 		uint32_t some = n - done < PLAN_PIECES ? n - done : PLAN_PIECES;
 

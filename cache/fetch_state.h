@@ -13,7 +13,10 @@
 #include "cache/transfer.h"
 #include "cache/turn.h"
 
+struct fetch_want;
+struct files;
 struct moved_table;
+struct plan;
 struct pool;
 
 /*
@@ -42,6 +45,7 @@ struct pool;
  * because only their origin can end them.
  *
  *   fetch.c    which pieces a miss brings along: flights and transfers QUEUED
+ *   fetch_bring.c  the same, for a list of pieces
  *   courier.c  transfers, from the queue to the last byte: RUNNING
  *   landing.c  what becomes of bytes, or of a failure: CHECKING, DONE, FAILED
  *   sweeper.c  deadlines, and other processes: WATCHING
@@ -74,5 +78,33 @@ struct fetch {
 
 /* The last reference is gone: of fetch_close, and of started transfers. */
 void fetch_free(struct fetch *f);
+
+/* ---- of fetch.c; those that end in _locked are called under mu ---- */
+
+/* Can there be such a piece or directory?  DM_CORRUPT. */
+int fetch_check_want(const struct fetch_want *want,
+    struct dm_err *err) DM_MUST_CHECK;
+
+/* Fetch the directory, for nobody who waits. */
+void fetch_directory_ahead(struct fetch *f, const struct fetch_want *want,
+    struct files *files, enum transfer_class class);
+
+/* Is there, for what nobody waits for? */
+bool fetch_has_room_locked(const struct fetch *f, enum transfer_class class);
+
+/* Leave out of the plan what is on its way. */
+void fetch_skip_in_flight_locked(struct fetch *f, struct plan *p,
+    struct blob *b);
+
+/* Queue the missing run that begins at index i of a plan, for nobody who
+ * waits, with what lies between its pieces if absent (or NULL) says so;
+ * r->hi is the index behind it.  False: no memory. */
+bool fetch_run_locked(struct fetch *f, const struct fetch_want *want,
+    struct turn_range *r, uint32_t i, enum transfer_class class,
+    const uint8_t *absent);
+
+/* Have wait woken by the flight, without any hurry. */
+void fetch_attend_locked(struct fetch *f, struct flight *fl,
+    struct cache_wait *wait);
 
 #endif

@@ -351,6 +351,14 @@ run_background(struct plan *p, struct dm_err *err)
 	return 0;
 }
 
+static bool
+below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(path, dir, n) == 0 && path[n] == '/';
+}
+
 /* Change things, from the first to the last. */
 static int
 perform(struct plan *p, struct dm_err *err)
@@ -360,6 +368,11 @@ perform(struct plan *p, struct dm_err *err)
 	/* It exists now: symlinks in it can be told. */
 	if (realpath(p->place.dir, p->m.spec.dir) == NULL)
 		return dm_fail_errno(err, "%s", p->place.dir);
+	if (below(p->m.spec.record_trace, p->m.spec.dir))
+		return dm_fail(err, DM_INVALID,
+		    "--record-trace %s: the mount will hide it: write it "
+		    "somewhere else",
+		    p->m.spec.record_trace);
 	if (write_pin(p, err) < 0)
 		return -1;
 	return p->m.spec.foreground ? run_foreground(p, err) :
@@ -458,6 +471,11 @@ run_mount(int argc, char **argv, struct dm_err *err)
 
 	if (cmd_parse(&a, &cmd_mount, argc, argv, 0, 2, err) < 0)
 		return -1;
+	if (cmd_flag(&a, "all") &&
+	    (cmd_value(&a, "record-trace") != NULL ||
+		cmd_value(&a, "replay-trace") != NULL))
+		return cmd_usage(err,
+		    "mount: a trace belongs to one mount, not to --all");
 	if (cmd_flag(&a, "all"))
 		return mount_all(&a, mount_pinned, err);
 	if (a.n == 0)

@@ -21,6 +21,7 @@
 #include "fs/cmd/look.h"
 #include "fs/cmd/prefetch.h"
 #include "fs/cmd/shown.h"
+#include "fs/format/trace.h"
 
 enum {
 	READ_TRIES = 10, /* while others make room in the cache */
@@ -41,6 +42,8 @@ struct ahead {
 	struct crew *crew;
 	struct dm_buf path;
 	uint64_t total_bytes; /* 0: not known */
+	uint64_t absent;      /* entries of a trace that are not there */
+	uint64_t no_entries;  /* lines of it that are none */
 
 	struct dm_mutex mu; /* guards all below */
 	struct progress *progress;
@@ -139,28 +142,33 @@ do_part(void *job, struct dm_err *err)
 	return 0;
 }
 
+/* The file's bytes from off to end. */
 static int
-add_file(struct ahead *x, const struct version_node *node, const char *path,
-    struct dm_err *err)
+add_range(struct ahead *x, const struct version_node *node, const char *path,
+    uint64_t off, uint64_t end, struct dm_err *err)
 {
-	uint64_t off = 0;
-
 	if (node->size == 0)
 		__atomic_add_fetch(&x->files, 1, __ATOMIC_RELAXED);
-	for (; off < node->size; off += PART_BYTES) {
+	for (; off < end; off += PART_BYTES) {
 		size_t size = strlen(path) + 1;
 		struct part *p = malloc(sizeof(*p) + size);
 
 		if (p == NULL)
 			return dm_fail(err, DM_NOMEM, "read a file");
 		*p = (struct part){ .ahead = x, .node = *node, .off = off };
-		p->end = node->size - off < PART_BYTES ? node->size :
-							 off + PART_BYTES;
+		p->end = end - off < PART_BYTES ? end : off + PART_BYTES;
 		memcpy(p->path, path, size);
 		if (crew_add(x->crew, p, err) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+static int
+add_file(struct ahead *x, const struct version_node *node, const char *path,
+    struct dm_err *err)
+{
+	return add_range(x, node, path, 0, node->size, err);
 }
 
 static int
@@ -295,18 +303,60 @@ add_operands(struct ahead *x, const struct cmd_args *a, struct dm_err *err)
 	return 0;
 }
 
+/* A part of a file that a trace names.  What this version does not have is
+ * only counted: the trace may be another one's. */
+static int
+add_traced(struct ahead *x, const char *line, size_t size, struct dm_err *err)
+{
+	struct version_node node;
+	struct trace_entry e;
+	bool found;
+
+	if (trace_decode(&e, line, size, err) < 0) {
+		x->no_entries++;
+		return 0;
+	}
+	if (version_path(x->version, e.path, &node, &found, NULL, err) < 0) {
+		if (err->code != DM_CORRUPT && err->code != DM_NOTFOUND)
+			return -1;
+		report(x, e.path, err->text);
+		return 0;
+	}
+	if (!found || (node.kind != TREE_FILE && node.kind != TREE_EXEC) ||
+	    (e.off > 0 && e.off >= node.size)) {
+		x->absent++;
+		return 0;
+	}
+	return add_range(x, &node, e.path, e.off,
+	    node.size - e.off < TRACE_PART ? node.size : e.off + TRACE_PART,
+	    err);
+}
+
+/* Paths, or a trace: then the first line says so. */
 static int
 add_lines(struct ahead *x, FILE *f, int end, struct dm_err *err)
 {
 	DM_AUTO(dm_freep) char *line = NULL;
+	bool traced = false, first = true;
 	size_t room = 0;
 	ssize_t n;
 
 	while (errno = 0, (n = getdelim(&line, &room, end, f)) > 0) {
+		int rc = 0;
+
 		if (line[n - 1] == end)
-			line[n - 1] = '\0';
-		if (line[0] != '\0' && add_path(x, line, false, err) < 0)
+			line[--n] = '\0';
+		if (first && trace_is_header(line, (size_t)n)) {
+			traced = true;
+			rc = trace_check_header(line, (size_t)n, err);
+		} else if (traced) {
+			rc = add_traced(x, line, (size_t)n, err);
+		} else if (line[0] != '\0') {
+			rc = add_path(x, line, false, err);
+		}
+		if (rc < 0)
 			return -1;
+		first = false;
 	}
 	return ferror(f) ? dm_fail_errno(err, "read the list") : 0;
 }
@@ -388,6 +438,12 @@ summary(const struct ahead *x, uint64_t ms, bool quiet, struct dm_err *err)
 		    (unsigned long long)x->files, cmd_bytes(read, x->bytes),
 		    kept == 0 ? "are in the cache" : "were read",
 		    cmd_bytes(fetched, counts.fetched), (double)ms / 1000);
+	if (!quiet && x->absent + x->no_entries > 0)
+		(void)fprintf(stderr,
+		    "of the trace, %llu entries are not in this version and "
+		    "%llu lines are no entries\n",
+		    (unsigned long long)x->absent,
+		    (unsigned long long)x->no_entries);
 	if (kept < 0)
 		return -1;
 	if (x->failed > 0)
@@ -457,7 +513,7 @@ run_prefetch(int argc, char **argv, struct dm_err *err)
 }
 
 static const struct cmd_option options[] = {
-	{ "list", 0, "FILE", "paths from FILE (- for stdin), one a line" },
+	{ "list", 0, "FILE", "paths, or a trace, from FILE (-: stdin)" },
 	{ "null", '0', NULL, "paths of the list end with a NUL" },
 	CMD_SESSION_OPTIONS,
 	{ 0 },

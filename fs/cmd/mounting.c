@@ -39,6 +39,47 @@ mounting_release(struct mounting *m)
 	dm_buf_release(&m->text);
 }
 
+/* Where the file of an option is, or will be. */
+static int
+trace_path(char out[PATH_MAX], const struct cmd_args *a, const char *option,
+    struct dm_err *err)
+{
+	const char *given = cmd_value(a, option), *slash;
+	char folder[PATH_MAX], real[PATH_MAX];
+
+	if (given == NULL)
+		return 0;
+	slash = strrchr(given, '/');
+	if (slash != NULL && slash[1] == '\0')
+		return cmd_usage(err, "--%s: %s is a folder", option, given);
+	if (snprintf(folder, sizeof(folder), "%.*s.",
+		slash == NULL ? 0 : (int)(slash + 1 - given),
+		given) >= (int)sizeof(folder) ||
+	    realpath(folder, real) == NULL ||
+	    snprintf(out, PATH_MAX, "%s/%s", real,
+		slash == NULL ? given : slash + 1) >= PATH_MAX)
+		return dm_fail_errno(err, "--%s %s", option, given);
+	return 0;
+}
+
+/* Reads that pass the daemon by, it cannot record. */
+static int
+trace_options(struct mount_spec *spec, const struct cmd_args *a,
+    struct dm_err *err)
+{
+	if (trace_path(spec->record_trace, a, "record-trace", err) < 0 ||
+	    trace_path(spec->replay_trace, a, "replay-trace", err) < 0)
+		return -1;
+	if (spec->record_trace[0] == '\0')
+		return 0;
+	if (spec->io == MOUNT_IO_PASSTHROUGH)
+		return cmd_usage(err,
+		    "--record-trace does not see what passes it by: use "
+		    "--io=daemon");
+	spec->io = MOUNT_IO_DAEMON;
+	return 0;
+}
+
 int
 mounting_options(struct mounting *m, const struct cmd_args *a, const char *repo,
     struct dm_err *err)
@@ -54,6 +95,8 @@ mounting_options(struct mounting *m, const struct cmd_args *a, const char *repo,
 	spec->memory = o.memory;
 	spec->cache_size = o.cache_size;
 	spec->io = o.io;
+	if (trace_options(spec, a, err) < 0)
+		return -1;
 	spec->all_symlinks = o.all_symlinks;
 	spec->allow_other = o.allow_other || geteuid() == 0;
 	spec->foreground = cmd_flag(a, "foreground");
@@ -92,6 +135,7 @@ load_root(struct mounting *m, struct session *s, struct dm_err *err)
 	version_root(v, &root);
 	m->spec.files = root.files;
 	m->spec.bytes = root.size;
+	m->spec.entries = root.entries;
 	return version_children(v, &root, &n, NULL, err);
 }
 
@@ -234,6 +278,12 @@ decode_status(const json_t *status, struct mount_spec *spec, struct dm_err *err)
 	    json_is_true(json_object_get(status, "allow_other"));
 	spec->unconfined = json_is_true(json_object_get(status, "unconfined"));
 	spec->foreground = json_is_true(json_object_get(status, "foreground"));
+	/* An older daemon has none. */
+	(void)status_path(status, "record_trace", spec->record_trace,
+	    sizeof(spec->record_trace));
+	(void)status_path(status, "replay_trace", spec->replay_trace,
+	    sizeof(spec->replay_trace));
+	spec->record_on = true;
 	if (!whole ||
 	    !digest_parse(&spec->pin.commit, commit, strlen(commit)) ||
 	    spec->dir[0] == '\0')

@@ -34,6 +34,9 @@ int mounting_options(struct mounting *m, const struct cmd_args *a,
 	    { "io", 0, "auto|daemon|passthrough",                              \
 		    "who reads large files that are cached (auto)" },          \
 	    { "memory", 0, "BYTES", "for bytes in flight at most (256M)" },    \
+	    { "record-trace", 0, "FILE",                                       \
+		    "write there what is read, in order" },                    \
+	    { "replay-trace", 0, "FILE", "fetch what it says, in its order" }, \
 	{                                                                      \
 		"foreground", 0, NULL, "stay, and log to standard error"       \
 	}

@@ -38,6 +38,11 @@ struct mount_spec {
 	uint64_t cache_size; /* likewise */
 	enum mount_io io;
 	uint64_t files, bytes; /* totals of what is mounted; for that */
+	uint64_t entries;
+	/* Traces, absolute, or "": the order of first reads, to be written to
+	 * a new one (or to what is there, if record_on), to be brought ahead */
+	char record_trace[PATH_MAX], replay_trace[PATH_MAX];
+	bool record_on;
 	bool all_symlinks;
 	bool allow_other; /* the default for root */
 	bool foreground;  /* stay; log to stderr */
@@ -74,10 +79,10 @@ int mount_try(unsigned *major, unsigned *minor,
  * --json).  *found is false if no mount of this user is at dir.  Among its
  * keys are those by which update and sync mount again as it was: strings
  * "dir", "source" (source_path), "repository" (the first, absolute), "commit",
- * "path", "cache_dir"; integers "timeout_ms", "memory", "cache_size";
- * booleans "all_symlinks", "allow_other", "unconfined", "foreground"; an array
- * of objects, "repositories", of which "url" is a string; and an object "io"
- * whose "asked" is one. */
+ * "path", "cache_dir", "record_trace", "replay_trace"; integers "timeout_ms",
+ * "memory", "cache_size"; booleans "all_symlinks", "allow_other", "unconfined",
+ * "foreground"; an array of objects, "repositories", of which "url" is a
+ * string; and an object "io" whose "asked" is one. */
 struct dm_buf;
 int mount_status(const char *dir, struct dm_buf *json, bool *found,
     struct dm_err *err) DM_MUST_CHECK;

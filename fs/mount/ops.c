@@ -15,6 +15,7 @@
 #include "fs/mount/fault.h"
 #include "fs/mount/mount.h"
 #include "fs/mount/passthrough.h"
+#include "fs/mount/tracing.h"
 #include "fs/mount/worker.h"
 #include "fs/mount/xattr.h"
 
@@ -140,8 +141,10 @@ run_read(struct task *t, struct dm_err *err)
 	if (t->size > WORKER_IO_MAX || t->off < 0)
 		return dm_fail(err, DM_INVALID, "%zu bytes at %jd", t->size,
 		    (intmax_t)t->off);
-	if (version_node(v, t->ino, &node, &t->wait, err) < 0 ||
-	    version_read(v, &node, t->on->buf, t->size, (uint64_t)t->off, &n,
+	if (version_node(v, t->ino, &node, &t->wait, err) < 0)
+		return -1;
+	tracing_note(t->worker, &node, (uint64_t)t->off, t->size);
+	if (version_read(v, &node, t->on->buf, t->size, (uint64_t)t->off, &n,
 		&t->wait, err) < 0)
 		return -1;
 	shared_count(s, STAT_read, 1);

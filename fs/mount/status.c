@@ -263,6 +263,8 @@ whole(const struct supervisor *s)
 	set_path(o, "path", spec->pin.path);
 	set_path(o, "source", spec->source_path);
 	set_path(o, "cache_dir", spec->cache_dir);
+	set_path(o, "record_trace", spec->record_trace);
+	set_path(o, "replay_trace", spec->replay_trace);
 	set(o, "timeout_ms", number(spec->timeout_ms));
 	set(o, "memory", number(spec->memory));
 	set(o, "cache_size", number(spec->cache_size));

@@ -146,6 +146,7 @@ become_worker(struct supervisor *s, int report, pid_t supervisor)
 		.uid = getuid(),
 		.gid = getgid(),
 		.sick = s->sick,
+		.tracing = s->tracing,
 	};
 
 	close_fd(&s->signal_fd);
@@ -597,6 +598,7 @@ clean_up(struct supervisor *s)
 	close_fd(&s->report_fd);
 	close_fd(&s->leaver_fd);
 	close_fd(&s->notify_fd);
+	tracing_close(&s->tracing);
 	shared_free(s->shared);
 }
 
@@ -613,6 +615,7 @@ supervisor_run(const struct mount_spec *spec, int result_fd, const char *log,
 		.notify_fd = spec->notify_fd,
 		.control = { -1, -1, "" },
 		.warden = { .life_fd = -1, .gone_fd = -1 },
+		.tracing = { .record_fd = -1, .replay_fd = -1 },
 		.wake_ms = DM_NEVER_MS,
 		.leave_ms = DM_NEVER_MS,
 		.since = (int64_t)time(NULL),
@@ -624,9 +627,12 @@ supervisor_run(const struct mount_spec *spec, int result_fd, const char *log,
 	err->code = DM_OK;
 	rc = open_signals(&s, &before, err);
 	if (rc == 0 && shared_new(&s.shared, err) == 0 &&
+	    tracing_open(&s.tracing, spec, err) == 0 &&
 	    control_listen(&s.control, spec->dir, err) == 0 &&
 	    warden_start(&s.warden, spec->dir, s.shared, err) == 0 &&
-	    do_mount(&s, err) == 0 && start_worker(&s, err) == 0) {
+	    do_mount(&s, err) == 0 &&
+	    tracing_begin(&s.tracing, spec, err) == 0 &&
+	    start_worker(&s, err) == 0) {
 		/* Its environment may hold secrets. */
 		if (!spec->unconfined && !confine_hide())
 			dm_log(DM_LOG_WARN, "mount", "prctl: %m");

@@ -11,6 +11,7 @@
 #include "cache/base/err.h"
 #include "fs/mount/control.h"
 #include "fs/mount/shared.h"
+#include "fs/mount/tracing.h"
 #include "fs/mount/warden.h"
 
 struct mount_spec;
@@ -42,6 +43,7 @@ struct supervisor {
 	    notify_fd; /* -1: none */
 	struct control_server control;
 	struct warden warden;
+	struct tracing tracing;
 
 	pid_t worker;      /* 0: none now */
 	bool sick;         /* the worker answers EIO */

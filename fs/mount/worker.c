@@ -611,6 +611,7 @@ tear_down(struct worker *w)
 {
 	if (!task_pool_stop(&w->pool))
 		_exit(0); /* a thread hangs: the kernel ends it */
+	tracing_stop(w);
 	for (unsigned i = 1; i < w->nthreads; i++)
 		(void)pthread_join(w->threads[i].id, NULL);
 	fuse_session_destroy(w->session);
@@ -665,6 +666,7 @@ worker_main(const struct worker_start *start)
 		dm_log(DM_LOG_ERROR, "worker", "%s", err.text);
 		_exit(1);
 	}
+	tracing_start(w);
 	serve(w, &signals);
 	tear_down(w);
 	_exit(0);

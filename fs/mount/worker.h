@@ -12,6 +12,7 @@
 #include "fs/mount/confine.h"
 #include "fs/mount/opens.h"
 #include "fs/mount/task.h"
+#include "fs/mount/tracing.h"
 #include "fs/version/version.h"
 
 struct mount_spec;
@@ -24,7 +25,8 @@ struct worker_start {
 	struct shared *shared;
 	int fuse_fd;
 	int report_fd; /* gets one struct dm_err: DM_OK, or why it failed */
-	int gone_fd;   /* ends with the supervisor's warden; -1: none */
+	struct tracing tracing;
+	int gone_fd; /* ends with the supervisor's warden; -1: none */
 	pid_t supervisor;
 	uid_t uid; /* of who mounted */
 	gid_t gid;

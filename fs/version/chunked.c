@@ -187,6 +187,31 @@ chunked_read(const struct chunked *f, void *buf, size_t size, uint64_t off,
 }
 
 int
+chunked_places(const struct chunked *f, uint64_t off, uint64_t size,
+    void (*each)(void *arg, const struct cache_place *at, uint32_t size),
+    void *arg, struct cache_wait *wait, struct dm_err *err)
+{
+	uint64_t end = off + size, begin, chunk;
+	struct cache_place at;
+	struct digest id;
+	struct spot s;
+
+	while (off < end) {
+		if (find(f, off, &s, wait, err) < 0)
+			return -1;
+		for (uint32_t i = s.i; i < s.page->list.count && off < end;
+		     i++) {
+			chunk_list_at(&s.page->list, i, &begin, &chunk, &id);
+			page_chunk_place(s.page, i, &at);
+			each(arg, &at, (uint32_t)chunk);
+			off = s.off + begin + chunk;
+		}
+		page_put(s.page);
+	}
+	return 0;
+}
+
+int
 chunked_stat(const struct chunked *f, struct digest *whole, uint64_t *chunks,
     struct cache_wait *wait, struct dm_err *err)
 {

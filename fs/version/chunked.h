@@ -30,6 +30,13 @@ struct chunked {
 int chunked_read(const struct chunked *f, void *buf, size_t size, uint64_t off,
     struct cache_wait *wait, struct dm_err *err) DM_MUST_CHECK;
 
+/* Call each with the place and the size of each chunk that holds some of the
+ * size bytes from off on; off + size <= f->size.  With a wait, some may have
+ * been given when it returns DM_AGAIN; they come again. */
+int chunked_places(const struct chunked *f, uint64_t off, uint64_t size,
+    void (*each)(void *arg, const struct cache_place *at, uint32_t size),
+    void *arg, struct cache_wait *wait, struct dm_err *err) DM_MUST_CHECK;
+
 /* What the top list says of the file: the digest of its content, how many
  * chunks it has. */
 int chunked_stat(const struct chunked *f, struct digest *whole,

@@ -633,6 +633,28 @@ version_read(struct version *v, const struct version_node *file, void *buf,
 	return 0;
 }
 
+/* The parameters are the question. */
+int
+/* NOLINTNEXTLINE(readability-function-size) */
+version_places(struct version *v, const struct version_node *file, uint64_t off,
+    uint64_t size,
+    void (*each)(void *arg, const struct cache_place *at, uint32_t size),
+    void *arg, struct cache_wait *wait, struct dm_err *err)
+{
+	struct chunked f = chunked_of(v, file);
+
+	if (check_file(file, err) < 0)
+		return -1;
+	if (off >= file->size)
+		return 0;
+	if (size > file->size - off)
+		size = file->size - off;
+	if (is_chunked(file))
+		return chunked_places(&f, off, size, each, arg, wait, err);
+	each(arg, &file->at, (uint32_t)file->size);
+	return 0;
+}
+
 int
 version_digest(struct version *v, const struct version_node *file,
     struct digest *out, struct cache_wait *wait, struct dm_err *err)

@@ -101,6 +101,14 @@ int version_read(struct version *v, const struct version_node *file, void *buf,
     size_t size, uint64_t off, size_t *n, struct cache_wait *wait,
     struct dm_err *err) DM_MUST_CHECK;
 
+/* Call each with the place and the size of each object that holds some of the
+ * size bytes from off on, as far as the file goes.  With a wait, some may have
+ * been given when it returns DM_AGAIN; they come again. */
+int version_places(struct version *v, const struct version_node *file,
+    uint64_t off, uint64_t size,
+    void (*each)(void *arg, const struct cache_place *at, uint32_t size),
+    void *arg, struct cache_wait *wait, struct dm_err *err) DM_MUST_CHECK;
+
 /* The target, NUL-terminated.  DM_DENIED if it would leave the root and
  * all_symlinks is off. */
 int version_readlink(struct version *v, const struct version_node *link,

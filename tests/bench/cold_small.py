@@ -19,9 +19,10 @@ class Cold:
         self.names = data.tree_names(bench.scale.cold)
         self.sample = self.names[:bench.scale.sample]
 
-    def datamount(self, names):
+    def datamount(self, names, options=()):
         """From the command to the last file."""
-        with mounts.datamount(self.bench, f"{self.base}.repo") as m:
+        with mounts.datamount(self.bench, f"{self.base}.repo",
+                              options=options) as m:
             self.bench.drop_caches()
             self.server.forget()
             begun = time.monotonic()
@@ -32,6 +33,14 @@ class Cold:
                     "first": mounted + read["first"],
                     "rate": len(names) / (mounted + read["seconds"]),
                     "requests": self.server.traffic()[0]}
+
+    def replayed(self, names):
+        """With a trace of these reads."""
+        trace = self.bench.path("run/trace")
+        with open(trace, "w", encoding="ascii") as f:
+            f.write("datamount trace 1\n")
+            f.writelines(f"0 {name}\n" for name in names)
+        return self.datamount(names, ("--replay-trace", trace))
 
     def curl_tar(self):
         """Fetch and unpack all, then read."""
@@ -107,6 +116,8 @@ def rows(c, delay, requests):
         "tar": c.curl_tar,
         "shuffled": lambda: c.datamount(data.shuffled(names)),
     }
+    if delay == 20:
+        contestants["replayed"] = lambda: c.replayed(data.shuffled(names))
     peers = {}
     if delay == 20:
         peers["one GET a file"] = (c.one_get_a_file, Goal(">=", 10))
@@ -131,6 +142,12 @@ def rows(c, delay, requests):
     yield compare("W5", f"{text}: shuffled", "files/s",
                   column(samples["shuffled"], "rate"), "in order",
                   column(ours, "rate"), Goal(">=", 0.25))
+    if delay == 20:
+        for unit, key, goal in (("files/s", "rate", Goal(">", 1)),
+                                ("requests", "requests", Goal("<=", 1))):
+            yield compare("W5", f"{text}: shuffled, from a trace", unit,
+                          column(samples["replayed"], key), "without it",
+                          column(samples["shuffled"], key), goal)
     for name, (_, goal) in peers.items():
         yield compare("W5", f"{text}: in order", "files/s",
                       column(ours, "rate"), name, samples[name], goal)

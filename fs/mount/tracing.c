@@ -1,0 +1,305 @@
+#include "fs/mount/tracing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache/base/buf.h"
+#include "cache/base/err.h"
+#include "cache/base/io.h"
+#include "cache/base/log.h"
+#include "fs/format/trace.h"
+#include "fs/mount/mount.h"
+#include "fs/mount/shared.h"
+#include "fs/mount/worker.h"
+#include "fs/version/replay.h"
+#include "fs/version/version.h"
+
+enum {
+	WORD = 64,
+	PART_BITS = 32, /* bits for each part of a large file */
+};
+
+static const char header[] = TRACE_HEADER "\n";
+
+/* ---- the files ---- */
+
+static int
+open_regular(const char *path, int flags, struct stat *st, struct dm_err *err)
+{
+	/* What is no regular file is not waited for. */
+	int fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+
+	if (fd >= 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode))
+		return fd;
+	if (fd < 0)
+		return dm_fail_errno(err, "trace %s", path);
+	(void)close(fd);
+	return dm_fail(err, DM_INVALID, "trace %s: not a regular file", path);
+}
+
+/* Is it a trace?  Anything may be in it. */
+static int
+check_trace(int fd, const char *path, struct dm_err *err)
+{
+	char line[64];
+	ssize_t n = dm_pread_full(fd, line, sizeof(line), 0);
+	const char *newline;
+
+	if (n < 0)
+		return dm_fail_errno(err, "trace %s", path);
+	newline = memchr(line, '\n', (size_t)n);
+	if (newline != NULL)
+		n = newline - line;
+	if (trace_check_header(line, (size_t)n, err) < 0)
+		return dm_wrap(err, "trace %s", path);
+	return 0;
+}
+
+static int
+open_files(struct tracing *t, const struct mount_spec *spec, struct dm_err *err)
+{
+	struct stat replay = { 0 }, record;
+
+	if (spec->replay_trace[0] != '\0') {
+		t->replay_fd =
+		    open_regular(spec->replay_trace, O_RDONLY, &replay, err);
+		if (t->replay_fd < 0 ||
+		    check_trace(t->replay_fd, spec->replay_trace, err) < 0)
+			return -1;
+	}
+	if (spec->record_trace[0] == '\0')
+		return 0;
+	t->record_fd = open_regular(spec->record_trace,
+	    O_RDWR | O_CREAT | O_APPEND, &record, err);
+	if (t->record_fd < 0)
+		return -1;
+	if (t->replay_fd >= 0 && replay.st_dev == record.st_dev &&
+	    replay.st_ino == record.st_ino)
+		return dm_fail(err, DM_INVALID,
+		    "%s cannot be recorded and replayed at a time: record "
+		    "another file",
+		    spec->record_trace);
+	if (record.st_size > 0 &&
+	    check_trace(t->record_fd, spec->record_trace, err) < 0)
+		return dm_wrap(err, "not overwritten");
+	return 0;
+}
+
+static int
+map_marks(struct tracing *t, const struct mount_spec *spec, struct dm_err *err)
+{
+	uint64_t entries = spec->entries + 1,
+		 parts = (spec->bytes / TRACE_PART + 1) * PART_BITS;
+	struct tracing_marks *m;
+	size_t size;
+
+	if (entries > TRACING_BITS)
+		entries = TRACING_BITS;
+	if (parts > TRACING_BITS)
+		parts = TRACING_BITS;
+	size = sizeof(*m) + (entries + parts) / 8 + sizeof(m->word[0]);
+	m = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (m == MAP_FAILED)
+		return dm_fail_errno(err, "map memory for a trace");
+	m->size = size;
+	m->entries = entries;
+	m->parts = parts;
+	t->marks = m;
+	return 0;
+}
+
+int
+tracing_open(struct tracing *t, const struct mount_spec *spec,
+    struct dm_err *err)
+{
+	*t = (struct tracing){ .record_fd = -1, .replay_fd = -1 };
+	if (spec->record_trace[0] == '\0' && spec->replay_trace[0] == '\0')
+		return 0;
+	if (open_files(t, spec, err) < 0 || map_marks(t, spec, err) < 0) {
+		tracing_close(t);
+		return -1;
+	}
+	return 0;
+}
+
+int
+tracing_begin(const struct tracing *t, const struct mount_spec *spec,
+    struct dm_err *err)
+{
+	struct stat st;
+
+	if (t->record_fd < 0)
+		return 0;
+	if ((!spec->record_on && ftruncate(t->record_fd, 0) < 0) ||
+	    fstat(t->record_fd, &st) < 0 ||
+	    (st.st_size == 0 &&
+		dm_write_full(t->record_fd, header, sizeof(header) - 1) < 0))
+		return dm_fail_errno(err, "trace %s", spec->record_trace);
+	return 0;
+}
+
+void
+tracing_close(struct tracing *t)
+{
+	dm_closep(&t->record_fd);
+	dm_closep(&t->replay_fd);
+	if (t->marks != NULL)
+		(void)munmap(t->marks, t->marks->size);
+	*t = (struct tracing){ .record_fd = -1, .replay_fd = -1 };
+}
+
+/* ---- marks ---- */
+
+/* The bit of the part of a file that begins at off. */
+static _Atomic uint64_t *
+mark_of(struct tracing_marks *m, uint64_t ino, uint64_t off, uint64_t *bit)
+{
+	uint64_t part = off / TRACE_PART, n = ino % m->entries;
+
+	if (part > 0) {
+		/* Mixed, so that files do not have all their parts in one
+		 * place. */
+		n = (ino * 0x9e3779b97f4a7c15U + part) * 0xff51afd7ed558ccdU;
+		n = m->entries + (n >> 20) % m->parts;
+	}
+	*bit = (uint64_t)1 << n % WORD;
+	return &m->word[n / WORD];
+}
+
+static bool
+was_read(void *arg, uint64_t ino, uint64_t off)
+{
+	struct tracing_marks *m = arg;
+	uint64_t bit;
+	_Atomic uint64_t *word = mark_of(m, ino, off, &bit);
+
+	return (atomic_load_explicit(word, memory_order_relaxed) & bit) != 0;
+}
+
+static uint64_t
+bytes_read(void *arg)
+{
+	struct tracing_marks *m = arg;
+
+	return atomic_load_explicit(&m->bytes, memory_order_relaxed);
+}
+
+/* ---- recording ---- */
+
+static void
+say_broken(struct worker *w, const char *why)
+{
+	if (atomic_exchange(&w->start.tracing.marks->broken, 1) == 0)
+		dm_log(DM_LOG_WARN, "trace", "%s: %s: nothing more is recorded",
+		    w->start.spec->record_trace, why);
+}
+
+/* Write the line of a part.  False: its path is not known any more. */
+static bool
+record(struct worker *w, uint64_t ino, uint64_t off)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf b = DM_BUF(TRACE_LINE_MAX + 2);
+	struct trace_entry e = { .off = off };
+	char path[DM_PATH_MAX + 2];
+	struct dm_err err;
+
+	if (!version_path_of(w->version, ino, path, sizeof(path)))
+		return false;
+	e.path_len = strlen(path) - 1;
+	memcpy(e.path, path + 1, e.path_len + 1);
+	if (trace_encode(&e, &b, &err) < 0) {
+		say_broken(w, err.text);
+		return true;
+	}
+	shared_count(w->start.shared, STAT_trace_recorded, 1);
+	errno = EIO;
+	if (write(w->start.tracing.record_fd, b.data, b.size) !=
+	    (ssize_t)b.size)
+		say_broken(w, strerrorname_np(errno));
+	return true;
+}
+
+static void
+note_part(struct worker *w, const struct version_node *file, uint64_t off)
+{
+	const struct tracing *t = &w->start.tracing;
+	uint64_t left = file->size - off, bit;
+	_Atomic uint64_t *word = mark_of(t->marks, file->ino, off, &bit);
+
+	if ((atomic_load_explicit(word, memory_order_relaxed) & bit) != 0 ||
+	    (atomic_fetch_or(word, bit) & bit) != 0)
+		return;
+	if (t->record_fd >= 0 && atomic_load(&t->marks->broken) == 0 &&
+	    !record(w, file->ino, off)) {
+		atomic_fetch_and(word, ~bit);
+		return;
+	}
+	atomic_fetch_add(&t->marks->bytes,
+	    left < TRACE_PART ? left : TRACE_PART);
+}
+
+void
+tracing_note(struct worker *w, const struct version_node *file, uint64_t off,
+    uint64_t size)
+{
+	uint64_t part = off - off % TRACE_PART;
+
+	if (w->start.tracing.marks == NULL ||
+	    (file->kind != TREE_FILE && file->kind != TREE_EXEC))
+		return;
+	for (; part < off + size && part < file->size; part += TRACE_PART)
+		note_part(w, file, part);
+}
+
+/* ---- replaying ---- */
+
+static void *
+replay_thread(void *arg)
+{
+	replay_run(arg);
+	return NULL;
+}
+
+void
+tracing_start(struct worker *w)
+{
+	struct tracing *t = &w->start.tracing;
+	struct replay_options opt = {
+		.version = w->version,
+		.cache = w->cache,
+		.origin = w->origin,
+		.name = w->start.spec->replay_trace,
+		.fd = t->replay_fd,
+		.readers = { was_read, bytes_read, t->marks },
+	};
+	struct dm_err err = { 0 };
+
+	if (t->replay_fd < 0 || w->version == NULL)
+		return;
+	if (replay_open(&t->replay, &opt, &err) == 0 &&
+	    pthread_create(&t->thread, NULL, replay_thread, t->replay) == 0)
+		return;
+	dm_log(DM_LOG_WARN, "replay", "%s: cannot begin: %s", opt.name,
+	    err.code != DM_OK ? err.text : "no thread");
+	replay_close(t->replay);
+	t->replay = NULL;
+}
+
+void
+tracing_stop(struct worker *w)
+{
+	struct tracing *t = &w->start.tracing;
+
+	if (t->replay == NULL)
+		return;
+	replay_stop(t->replay);
+	(void)pthread_join(t->thread, NULL);
+	replay_close(t->replay);
+	t->replay = NULL;
+}

@@ -1,0 +1,353 @@
+/* fs/version/replay: what a trace names is brought, and nothing else. */
+#include "fs/version/replay.h"
+#include "tests/unit/check.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cache/base/io.h"
+#include "cache/cache.h"
+#include "cache/net/origin.h"
+#include "fs/format/trace.h"
+#include "fs/version/version.h"
+#include "tests/lib/maker.h"
+
+enum { FILES = 600, SIZE = 20000, LARGE = 20 << 20, CHUNK = 400000 };
+
+struct fixture {
+	char dir[64], cache_dir[80], repo[80];
+	struct net *net;
+	struct cache *cache;
+	struct origin *origin;
+	struct commit commit;
+	struct version *v;
+	int fd;
+	struct replay_options opt;
+	_Atomic uint64_t bytes_read;
+	uint64_t read_ino; /* was read */
+};
+
+static bool
+was_read(void *arg, uint64_t ino, uint64_t off)
+{
+	const struct fixture *f = arg;
+
+	(void)off;
+	return ino == f->read_ino;
+}
+
+static uint64_t
+bytes_read(void *arg)
+{
+	struct fixture *f = arg;
+
+	return atomic_load(&f->bytes_read);
+}
+
+static char *
+some_bytes(size_t size, uint64_t seed)
+{
+	char *p = malloc(size + 8);
+
+	assert_non_null(p);
+	for (size_t i = 0; i < size; i += 8) {
+		seed = seed * 6364136223846793005U + 1442695040888963407U;
+		memcpy(p + i, &seed, 8);
+	}
+	return p;
+}
+
+/* 600 files f000..., and one of many chunks. */
+static void
+make_repository(struct fixture *f)
+{
+	static struct maker_entry kids[FILES + 1];
+	struct maker_entry root = { .kind = TREE_DIR };
+	struct digest id;
+
+	memset(kids, 0, sizeof(kids));
+	for (unsigned i = 0; i < FILES; i++) {
+		(void)snprintf(kids[i].name, 16, "f%03u", i);
+		kids[i].kind = TREE_FILE;
+		kids[i].data = some_bytes(SIZE, i + 1);
+		kids[i].size = SIZE;
+	}
+	(void)snprintf(kids[FILES].name, 16, "large");
+	kids[FILES].kind = TREE_FILE;
+	kids[FILES].data = some_bytes(LARGE, FILES + 1);
+	kids[FILES].size = LARGE;
+	kids[FILES].chunk = CHUNK;
+	root.kids = kids;
+	root.nkids = FILES + 1;
+	OK(maker_write(f->repo, &root, 0, 0, &id, &f->commit, &err));
+	for (unsigned i = 0; i <= FILES; i++)
+		free((void *)(uintptr_t)kids[i].data);
+}
+
+static int
+setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct cache_options cache = { 0 };
+	struct version_options how = { 0 };
+	struct net_options wire = { 0 };
+
+	assert_non_null(f);
+	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/dm-replay-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	(void)snprintf(f->repo, sizeof(f->repo), "%s/repo", f->dir);
+	(void)snprintf(f->cache_dir, sizeof(f->cache_dir), "%s/cache", f->dir);
+	assert_int_equal(mkdir(f->repo, 0755), 0);
+	make_repository(f);
+	cache.dir = f->cache_dir;
+	OK(net_open(&f->net, &wire, &err));
+	OK(cache_open(&f->cache, &cache, &err));
+	OK(origin_open(&f->origin, f->net, f->repo, &err));
+	OK(version_open(&f->v, f->cache, f->origin, &f->commit, &how, &err));
+	f->fd = -1;
+	f->opt = (struct replay_options){
+		.version = f->v,
+		.cache = f->cache,
+		.origin = f->origin,
+		.name = "trace",
+		.readers = { was_read, bytes_read, f },
+	};
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+	char command[128];
+
+	version_close(f->v);
+	cache_close(f->cache);
+	net_close(f->net);
+	origin_close(f->origin);
+	if (f->fd >= 0)
+		(void)close(f->fd);
+	(void)snprintf(command, sizeof(command), "rm -rf %s", f->dir);
+	assert_int_equal(system(command), 0);
+	free(f);
+	return 0;
+}
+
+static void
+write_trace(struct fixture *f, const char *text)
+{
+	char path[80];
+
+	(void)snprintf(path, sizeof(path), "%s/trace", f->dir);
+	f->fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	assert_true(f->fd >= 0);
+	assert_int_equal(dm_write_full(f->fd, text, strlen(text)), 0);
+	f->opt.fd = f->fd;
+}
+
+static struct replay_counts
+replay(struct fixture *f)
+{
+	struct replay_counts counts;
+	struct replay *r = NULL;
+
+	OK(replay_open(&r, &f->opt, &err));
+	replay_run(r);
+	replay_counts(r, &counts);
+	replay_close(r);
+	assert_true(counts.ended);
+	return counts;
+}
+
+/* Bytes of the file that the cache has. */
+static uint64_t
+cached(struct fixture *f, const char *path)
+{
+	uint64_t chunks, bytes = 0;
+	struct version_node n;
+	bool found = false;
+
+	OK(version_path(f->v, path, &n, &found, NULL, &err));
+	assert_true(found);
+	OK(version_file_state(f->v, &n, &chunks, &bytes, NULL, &err));
+	return bytes;
+}
+
+static void
+test_what_the_trace_names_comes_and_nothing_else(void **state)
+{
+	struct fixture *f = *state;
+	struct replay_counts n;
+
+	write_trace(f, TRACE_HEADER "\n0 f500\n0 f001\n0 f500\n");
+	n = replay(f);
+	assert_int_equal(n.brought, 3);
+	assert_int_equal(n.absent, 0);
+	assert_int_equal(cached(f, "f500"), SIZE);
+	assert_int_equal(cached(f, "f001"), SIZE);
+	assert_int_equal(cached(f, "f250"), 0);
+	assert_int_equal(cached(f, "f000"), 0);
+	assert_int_equal(cached(f, "large"), 0);
+}
+
+static void
+test_a_part_of_a_large_file_comes(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t bytes;
+
+	write_trace(f, TRACE_HEADER "\n8388608 large\n");
+	assert_int_equal(replay(f).brought, 1);
+	bytes = cached(f, "large");
+	assert_true(bytes >= TRACE_PART && bytes < TRACE_PART + 3 * CHUNK);
+}
+
+static void
+test_what_is_not_there_is_passed_over(void **state)
+{
+	struct fixture *f = *state;
+	struct replay_counts n;
+
+	write_trace(f,
+	    TRACE_HEADER
+	    "\n0 gone\n0 f001/below\n83886080 f002\n83886080 large\n"
+	    "nonsense\n0 ../f003\n0 f004\n0 f005");
+	n = replay(f);
+	assert_int_equal(n.brought, 1);
+	assert_int_equal(n.absent, 4);
+	assert_int_equal(n.bad, 2);
+	assert_int_equal(cached(f, "f004"), SIZE);
+	assert_int_equal(cached(f, "f003"), 0);
+	assert_int_equal(cached(f, "f005"), 0);
+}
+
+static void
+test_what_is_no_trace_brings_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	write_trace(f, "f001\nf002\n");
+	assert_int_equal(replay(f).brought, 0);
+	assert_int_equal(cached(f, "f001"), 0);
+}
+
+static void
+test_what_was_read_is_not_brought(void **state)
+{
+	struct fixture *f = *state;
+
+	f->read_ino = 3; /* the root is 1 */
+	write_trace(f, TRACE_HEADER "\n0 f001\n0 f300\n");
+	assert_int_equal(replay(f).brought, 2);
+	assert_int_equal(cached(f, "f001"), 0);
+	assert_int_equal(cached(f, "f300"), SIZE);
+}
+
+static void
+test_everything_comes_in_few_lots(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_counts counts;
+	char text[FILES * 8 + 64];
+	size_t n = (size_t)snprintf(text, sizeof(text), TRACE_HEADER "\n");
+
+	/* neither in order, nor any twice */
+	for (unsigned i = 0; i < FILES; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "0 f%03u\n",
+		    i * 7 % FILES);
+	write_trace(f, text);
+	assert_int_equal(replay(f).brought, FILES);
+	for (unsigned i = 0; i < FILES; i++) {
+		(void)snprintf(text, sizeof(text), "f%03u", i);
+		assert_int_equal(cached(f, text), SIZE);
+	}
+	cache_counts(f->cache, &counts);
+	assert_int_equal(counts.bad_origin, 0);
+	assert_int_equal(counts.waiting, 0);
+}
+
+static void *
+run(void *arg)
+{
+	replay_run(arg);
+	return NULL;
+}
+
+static void
+test_it_stays_near_its_readers(void **state)
+{
+	const struct timespec pause = { .tv_nsec = 2000000 };
+	struct fixture *f = *state;
+	struct replay_counts n;
+	struct replay *r = NULL;
+	pthread_t thread;
+
+	f->opt.ahead = 4 * SIZE;
+	write_trace(f,
+	    TRACE_HEADER "\n0 f000\n0 f050\n0 f100\n0 f150\n0 f200\n0 f250\n"
+			 "0 f300\n0 f350\n0 f400\n0 f450\n0 f500\n0 f550\n");
+	OK(replay_open(&r, &f->opt, &err));
+	assert_int_equal(pthread_create(&thread, NULL, run, r), 0);
+	do {
+		(void)nanosleep(&pause, NULL);
+		replay_counts(r, &n);
+	} while (n.brought < 3);
+	assert_false(n.ended);
+	assert_int_equal(cached(f, "f550"), 0);
+	/* readers get on */
+	atomic_store(&f->bytes_read, 6 * SIZE);
+	do {
+		(void)nanosleep(&pause, NULL);
+		replay_counts(r, &n);
+	} while (n.brought < 8);
+	assert_false(n.ended);
+	replay_stop(r);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	replay_counts(r, &n);
+	assert_true(n.ended && n.brought < 12);
+	replay_close(r);
+}
+
+static void
+test_without_its_origin_it_can_be_stopped(void **state)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	struct fixture *f = *state;
+	char moved[96];
+	struct replay *r = NULL;
+	pthread_t thread;
+
+	write_trace(f, TRACE_HEADER "\n0 f001\n0 f300\n");
+	(void)snprintf(moved, sizeof(moved), "%s.away", f->repo);
+	assert_int_equal(rename(f->repo, moved), 0);
+	OK(replay_open(&r, &f->opt, &err));
+	assert_int_equal(pthread_create(&thread, NULL, run, r), 0);
+	(void)nanosleep(&pause, NULL);
+	replay_stop(r);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	replay_close(r);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_what_the_trace_names_comes_and_nothing_else),
+		TEST(test_a_part_of_a_large_file_comes),
+		TEST(test_what_is_not_there_is_passed_over),
+		TEST(test_what_is_no_trace_brings_nothing),
+		TEST(test_what_was_read_is_not_brought),
+		TEST(test_everything_comes_in_few_lots),
+		TEST(test_it_stays_near_its_readers),
+		TEST(test_without_its_origin_it_can_be_stopped),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
