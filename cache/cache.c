@@ -256,12 +256,30 @@ gone(const struct read *r, struct dm_err *err)
 	    origin_name(r->origin), hex, r->at->ordinal);
 }
 
+/* Is its pack known to be gone, and where to look instead?  What another run
+ * was told is on disk. */
+static bool
+has_moved(const struct read *r, bool *known)
+{
+	struct moved_table *moved = fetch_moved(r->cache->fetch);
+	struct shelf *shelf = store_shelf(r->cache->store);
+	const struct digest *pack = &r->at->pack;
+	bool found =
+	    moved_table_find(moved, pack, r->at->ordinal, r->to, known);
+
+	if (!*known && moved_table_load(moved, shelf, pack))
+		found =
+		    moved_table_find(moved, pack, r->at->ordinal, r->to, known);
+	if (found)
+		moved_table_keep(moved, shelf, pack);
+	return found;
+}
+
 /* Fetch it, unless its pack is known to be gone.  0, MOVED, or -1. */
 static int
 missing(const struct read *r, struct directory *dir, uint64_t finished,
     struct cache_wait *wait, struct dm_err *err)
 {
-	struct moved_table *moved = fetch_moved(r->cache->fetch);
 	bool known;
 	struct fetch_want want = {
 		.origin = r->origin,
@@ -274,8 +292,7 @@ missing(const struct read *r, struct directory *dir, uint64_t finished,
 		.finished = finished,
 	};
 
-	if (moved_table_find(moved, &r->at->pack, r->at->ordinal, r->to,
-		&known))
+	if (has_moved(r, &known))
 		return MOVED;
 	if (known)
 		return gone(r, err);

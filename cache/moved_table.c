@@ -1,12 +1,16 @@
 #include "cache/moved_table.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cache/base/buf.h"
 #include "cache/base/clock.h"
 #include "cache/base/err.h"
+#include "cache/base/io.h"
 #include "cache/base/lock.h"
+#include "cache/store/shelf.h"
 
 enum {
 	TABLE_BYTES = 64 << 20,
@@ -16,7 +20,9 @@ enum {
 struct entry {
 	struct entry *next; /* newest first */
 	struct digest pack;
-	uint64_t at_ms;
+	uint64_t at_ms; /* 0: it came from the disk */
+	bool kept;      /* on disk */
+	bool outdated;  /* has nothing to say, and nor has the disk */
 	struct dm_buf text;
 	struct moved moved;
 };
@@ -64,8 +70,18 @@ drop_locked(struct moved_table *t, struct entry **p)
 	struct entry *e = *p;
 
 	*p = e->next;
-	t->bytes -= e->text.size;
+	t->bytes -= e->text.size + sizeof(*e);
 	entry_free(e);
+}
+
+/* What it said is not true any more. */
+static void
+outdate_locked(struct moved_table *t, struct entry *e)
+{
+	t->bytes -= e->text.size;
+	dm_buf_release(&e->text);
+	e->moved = (struct moved){ 0 };
+	e->outdated = true;
 }
 
 static struct entry **
@@ -91,11 +107,12 @@ shrink_locked(struct moved_table *t)
 	}
 }
 
-int
-moved_table_put(struct moved_table *t, const struct digest *pack,
-    struct dm_buf *text, struct dm_err *err)
+/* An entry of what was decoded; takes the bytes of text. */
+static int
+make_entry(struct entry **out, const struct digest *pack, struct dm_buf *text,
+    struct dm_err *err)
 {
-	struct entry *e = calloc(1, sizeof(*e)), **old;
+	struct entry *e = calloc(1, sizeof(*e));
 
 	if (e == NULL)
 		return dm_fail(err, DM_NOMEM, "moved objects");
@@ -105,19 +122,123 @@ moved_table_put(struct moved_table *t, const struct digest *pack,
 		return -1;
 	}
 	e->pack = *pack;
-	e->at_ms = dm_now_ms();
 	e->text = *text;
 	*text = (struct dm_buf)DM_BUF(text->max);
+	*out = e;
+	return 0;
+}
+
+static void
+add_locked(struct moved_table *t, struct entry *e)
+{
+	e->next = t->first;
+	t->first = e;
+	t->bytes += e->text.size + sizeof(*e);
+	shrink_locked(t);
+}
+
+int
+moved_table_put(struct moved_table *t, const struct digest *pack,
+    struct dm_buf *text, struct dm_err *err)
+{
+	struct entry *e, **old;
+
+	if (make_entry(&e, pack, text, err) < 0)
+		return -1;
+	e->at_ms = dm_now_ms();
 	dm_lock(&t->mu);
 	old = find_locked(t, pack);
 	if (*old != NULL)
 		drop_locked(t, old);
-	e->next = t->first;
-	t->first = e;
-	t->bytes += e->text.size;
-	shrink_locked(t);
+	add_locked(t, e);
 	dm_unlock(&t->mu);
 	return 0;
+}
+
+/* Is there an entry, of whatever kind? */
+static bool
+has_entry(struct moved_table *t, const struct digest *pack)
+{
+	bool has;
+
+	dm_lock(&t->mu);
+	has = *find_locked(t, pack) != NULL;
+	dm_unlock(&t->mu);
+	return has;
+}
+
+static bool
+read_file(struct dm_buf *text, struct shelf *s, const struct digest *pack)
+{
+	DM_AUTO(dm_closep) int fd = shelf_get(s, pack, SHELF_MOVED, false);
+	struct dm_err err;
+	struct stat st;
+	void *data;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < 0 ||
+	    (uint64_t)st.st_size > MOVED_MAX)
+		return false;
+	data = dm_buf_extend(text, (size_t)st.st_size, &err);
+	return data != NULL &&
+	    dm_pread_full(fd, data, (size_t)st.st_size, 0) == st.st_size;
+}
+
+bool
+moved_table_load(struct moved_table *t, struct shelf *s,
+    const struct digest *pack)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(MOVED_MAX);
+	struct dm_err err;
+	struct entry *e;
+
+	if (!shelf_has(s, pack, SHELF_MOVED) || has_entry(t, pack))
+		return false;
+	if (!read_file(&text, s, pack) ||
+	    make_entry(&e, pack, &text, &err) < 0) {
+		shelf_count_bad(s);
+		shelf_remove(s, pack, SHELF_MOVED);
+		return false;
+	}
+	e->kept = true;
+	dm_lock(&t->mu);
+	if (*find_locked(t, pack) == NULL)
+		add_locked(t, dm_steal(&e));
+	dm_unlock(&t->mu);
+	if (e != NULL)
+		entry_free(e);
+	return true;
+}
+
+/* A copy of what is to be written; false: nothing is. */
+static bool
+take_new(struct moved_table *t, const struct digest *pack, struct dm_buf *copy)
+{
+	struct dm_err err;
+	struct entry *e;
+	bool taken;
+
+	dm_lock(&t->mu);
+	e = *find_locked(t, pack);
+	taken = e != NULL && !e->kept && !e->outdated &&
+	    dm_buf_append(copy, e->text.data, e->text.size, &err) == 0;
+	if (taken)
+		e->kept = true;
+	dm_unlock(&t->mu);
+	return taken;
+}
+
+void
+moved_table_keep(struct moved_table *t, struct shelf *s,
+    const struct digest *pack)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf copy = DM_BUF(MOVED_MAX);
+
+	if (!take_new(t, pack, &copy) || !shelf_writable(s))
+		return;
+	if (shelf_replace(s, pack, SHELF_MOVED, copy.data, copy.size) == 0)
+		shelf_worked(s);
+	else if (errno != 0)
+		shelf_failed(s, errno, "cannot keep where objects moved");
 }
 
 bool
@@ -129,11 +250,11 @@ moved_table_find(struct moved_table *t, const struct digest *pack,
 
 	dm_lock(&t->mu);
 	p = find_locked(t, pack);
-	*known = *p != NULL;
+	*known = *p != NULL && !(*p)->outdated;
 	if (*known) {
 		found = moved_find(&(*p)->moved, ordinal, out);
 		if (!found && dm_now_ms() - (*p)->at_ms > FRESH_MS) {
-			drop_locked(t, p);
+			outdate_locked(t, *p);
 			*known = false;
 		}
 	}
@@ -161,14 +282,12 @@ moved_table_gone(struct moved_table *t, const struct digest *pack)
 	bool any = false;
 
 	dm_lock(&t->mu);
-	for (struct entry **p = &t->first; *p != NULL;) {
-		if (now - (*p)->at_ms > FRESH_MS &&
-		    points_to(&(*p)->moved, pack)) {
-			drop_locked(t, p);
-			any = true;
-		} else {
-			p = &(*p)->next;
-		}
+	for (struct entry *e = t->first; e != NULL; e = e->next) {
+		if (e->outdated || now - e->at_ms <= FRESH_MS ||
+		    !points_to(&e->moved, pack))
+			continue;
+		outdate_locked(t, e);
+		any = true;
 	}
 	dm_unlock(&t->mu);
 	return any;

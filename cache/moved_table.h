@@ -10,10 +10,13 @@
 
 struct dm_buf;
 struct dm_err;
+struct shelf;
 
 /*
  * Bounded; what is forgotten is asked for again.  Its rows are hints of an
  * origin, true or not: what is read where they point is compared with digests.
+ * What was of use is kept on disk, as KEY.moved, for when no origin can be
+ * asked; what leads nowhere is asked for again, if it came from there.
  *
  * Threads: any call from any thread (DM_RANK_INDEX).
  */
@@ -30,6 +33,15 @@ int moved_table_put(struct moved_table *t, const struct digest *pack,
  * false: it does not say. */
 bool moved_table_find(struct moved_table *t, const struct digest *pack,
     uint32_t ordinal, struct moved_place *out, bool *known);
+
+/* Take what the disk has, unless something came before.  False: it has
+ * nothing; what is damaged is removed. */
+bool moved_table_load(struct moved_table *t, struct shelf *s,
+    const struct digest *pack);
+
+/* Write it to disk, if it is not there yet. */
+void moved_table_keep(struct moved_table *t, struct shelf *s,
+    const struct digest *pack);
 
 /* This pack is gone too.  What said that objects are in it, and was not just
  * asked for, is forgotten: true if there was something. */

@@ -20,6 +20,7 @@
 #include "cache/base/err.h"
 #include "cache/base/io.h"
 #include "cache/cache.h"
+#include "cache/moved_table.h"
 #include "cache/store/census.h"
 #include "cache/store/directory.h"
 #include "cache/store/index.h"
@@ -33,7 +34,7 @@ struct file {
 	int folder; /* descriptor of blobs/AA */
 	const char *name;
 	struct digest key;
-	const char *suffix; /* "", ".map", ".dir"; NULL: not one of ours */
+	const char *suffix; /* of shelf_file; NULL: not one of ours */
 	struct stat st;
 };
 
@@ -42,7 +43,7 @@ typedef int (*each_fn)(void *arg, const struct file *file, struct dm_err *err);
 static void
 classify(struct file *file)
 {
-	static const char *const suffix[] = { "", ".map", ".dir" };
+	static const char *const suffix[] = { "", ".map", ".dir", ".moved" };
 	size_t n = strlen(file->name);
 
 	file->suffix = NULL;
@@ -288,6 +289,7 @@ drop_blob(struct checking *c, const struct digest *key)
 	shelf_remove(c->shelf, key, SHELF_MAP);
 	shelf_remove(c->shelf, key, SHELF_BLOB);
 	shelf_remove(c->shelf, key, SHELF_DIR);
+	shelf_remove(c->shelf, key, SHELF_MOVED);
 }
 
 static void
@@ -462,6 +464,17 @@ is_leftover(const struct file *file)
 	    now.tv_sec - file->st.st_mtim.tv_sec > 3600;
 }
 
+/* Only its form can be checked; its truth, when it is used. */
+static void
+check_moved(struct checking *c, const struct file *file)
+{
+	struct moved_table *t = moved_table_new();
+
+	if (t != NULL)
+		(void)moved_table_load(t, c->shelf, &file->key);
+	moved_table_free(t);
+}
+
 static int
 check_file(void *arg, const struct file *file, struct dm_err *err)
 {
@@ -480,6 +493,8 @@ check_file(void *arg, const struct file *file, struct dm_err *err)
 	} else if (strcmp(file->suffix, ".dir") == 0) {
 		dir = directory_load(c->shelf, &file->key);
 		directory_put(dir);
+	} else if (strcmp(file->suffix, ".moved") == 0) {
+		check_moved(c, file);
 	}
 	return 0;
 }

@@ -346,7 +346,7 @@ static void
 remove_blob(int root, const struct digest *key)
 {
 	static const enum shelf_file order[] = { SHELF_MAP, SHELF_BLOB,
-		SHELF_DIR };
+		SHELF_DIR, SHELF_MOVED };
 	char name[SHELF_NAME];
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {

@@ -62,6 +62,7 @@ shelf_name(char out[SHELF_NAME], const struct digest *key,
 		[SHELF_BLOB] = "",
 		[SHELF_MAP] = ".map",
 		[SHELF_DIR] = ".dir",
+		[SHELF_MOVED] = ".moved",
 	};
 	char hex[DIGEST_HEX + 1];
 

@@ -22,7 +22,7 @@ struct dm_err;
  */
 struct shelf;
 
-enum shelf_file { SHELF_BLOB, SHELF_MAP, SHELF_DIR };
+enum shelf_file { SHELF_BLOB, SHELF_MAP, SHELF_DIR, SHELF_MOVED };
 
 /* DM_DENIED: not ours, or others can write it.  DM_INVALID: no directory.  A
  * disk that is broken, full or read-only is no error. */

@@ -117,6 +117,32 @@ right () {
 	datamount umount m
 }
 
+@test "what moved is found again while no origin answers" {
+	need_fuse
+	forgotten
+	nginx_start repo
+	datamount gc -q repo --repack --grace 0
+	datamount gc -q repo --grace 0
+	datamount "$URL/@solo" m
+	diff -r data m
+	datamount umount m
+	[ -n "$(find "$DATAMOUNT_CACHE/blobs" -name '*.moved')" ]
+	nginx_stop
+	datamount m
+	diff -r data m
+	datamount umount m
+	# a damaged one is removed
+	for f in $(find "$DATAMOUNT_CACHE/blobs" -name '*.moved'); do
+		truncate -s -1 "$f"
+	done
+	run datamount fsck
+	[ "$status" -eq 3 ]
+	[ -z "$(find "$DATAMOUNT_CACHE/blobs" -name '*.moved')" ]
+	datamount fsck
+	datamount cache clear
+	[ -z "$(find "$DATAMOUNT_CACHE/blobs" -type f)" ]
+}
+
 @test "packs that moved again and again are found" {
 	forgotten
 	datamount gc -q repo --repack
