@@ -150,8 +150,8 @@ fetch_skip_in_flight_locked(struct fetch *f, struct plan *p, struct blob *b)
 			p->skip[i] = 1;
 }
 
-static uint64_t
-cost_max(const struct fetch *f)
+uint64_t
+fetch_cost_max(const struct fetch *f)
 {
 	return f->budget / 4;
 }
@@ -194,7 +194,8 @@ choose_locked(struct fetch *f, const struct fetch_want *want,
 		s->window = plan_first(&plan->object[at], f->walked,
 		    stream_misses(&f->streams, want->blob));
 	f->walked = f->walked || plan->object[at].kind != OBJECT_DATA;
-	plan_range(plan, at, s->window, cost_max(f), fresh, &r->lo, &r->hi);
+	plan_range(plan, at, s->window, fetch_cost_max(f), fresh, &r->lo,
+	    &r->hi);
 	if (s->window < PLAN_MISS)
 		s->window = PLAN_MISS / 2;
 	if (fresh && s->window > PLAN_MISS)
@@ -341,23 +342,17 @@ fetch_has_room_locked(const struct fetch *f, enum transfer_class class)
 	return !f->stopping && f->used + f->queue[class].cost <= f->budget / 2;
 }
 
-/* Queue the missing run that begins at index i of a plan, for nobody who
- * waits; *hi is the index behind it.  False: no memory. */
 bool
 fetch_run_locked(struct fetch *f, const struct fetch_want *want,
-    struct turn_range *r, uint32_t i, enum transfer_class class,
-    const uint8_t *absent)
+    struct turn_range *r, enum transfer_class class)
 {
+	uint32_t at = r->lo;
 	bool queued = true;
 
-	plan_range(r->plan, i, PLAN_MOST, cost_max(f), false, &r->lo, &r->hi);
-	for (uint32_t k = r->lo; absent != NULL && k < r->hi; k++)
-		if (absent[k])
-			r->plan->skip[k] = 0;
-	if (turn_take_range(&f->turns, r, i, true) > 0)
+	if (turn_take_range(&f->turns, r, at, true) > 0)
 		queued = queue_locked(f, want, r, class, 0) != NULL;
 	else
-		r->hi = i + 1;
+		r->hi = at + 1;
 	turn_range_end(r);
 	return queued;
 }
@@ -376,8 +371,11 @@ ahead_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan,
 		r.hi = i + 1;
 		if (plan->skip[i] || plan->object[i].stored_size == 0)
 			continue;
-		if (!fetch_has_room_locked(f, class) ||
-		    !fetch_run_locked(f, want, &r, i, class, NULL))
+		if (!fetch_has_room_locked(f, class))
+			return false;
+		plan_range(plan, i, PLAN_MOST, fetch_cost_max(f), false, &r.lo,
+		    &r.hi);
+		if (!fetch_run_locked(f, want, &r, class))
 			return false;
 	}
 	return true;

@@ -10,6 +10,13 @@
 #include "cache/plan.h"
 #include "cache/store/blob.h"
 
+enum {
+	RUN_MOST = 4 << 20, /* bytes of one request: a reader may come for one
+			     * of its pieces */
+	RUN_GAP = 1 << 20,  /* of what nobody asked for, at a time, */
+	RUN_OTHERS = 8,     /* and in all, for each byte that is wanted */
+};
+
 /* Ordinals, ascending; done: looked at. */
 struct list {
 	const uint32_t *ordinal;
@@ -24,6 +31,45 @@ struct bring {
 	uint8_t *wanted; /* of each index */
 	uint8_t *absent; /* neither here nor on its way */
 };
+
+/* Where the run from index i on ends: it reaches over what is not wanted while
+ * that costs less than another request, and is not most of it. */
+static uint32_t
+end_of_run(const struct bring *b, uint32_t i, uint64_t cost_max)
+{
+	uint64_t wanted = 0, others = 0, gap = 0, cost = 0;
+	uint32_t end = i + 1;
+
+	for (; i < b->plan->n; i++) {
+		const struct pack_object *o = &b->plan->object[i];
+
+		cost += plan_cost(o);
+		if (wanted + others + gap + o->stored_size > RUN_MOST ||
+		    cost > cost_max)
+			break;
+		if (b->plan->skip[i]) {
+			gap += o->stored_size;
+			if (gap > RUN_GAP ||
+			    others + gap > PLAN_GAP + RUN_OTHERS * wanted)
+				break;
+			continue;
+		}
+		wanted += o->stored_size;
+		others += gap;
+		gap = 0;
+		end = i + 1;
+	}
+	return end;
+}
+
+/* What lies in a run and is not here is kept, if it has to come anyway. */
+static void
+take_along(const struct bring *b, const struct turn_range *r)
+{
+	for (uint32_t i = r->lo; i < r->hi; i++)
+		if (b->absent[i])
+			b->plan->skip[i] = 0;
+}
 
 /* Queue runs of what is wanted and absent, always one, while there is room;
  * returns the index up to which that was done. */
@@ -48,8 +94,10 @@ queue_runs_locked(struct fetch *f, const struct bring *b)
 		if (any && !fetch_has_room_locked(f, TRANSFER_BACKGROUND))
 			return i;
 		any = true;
-		if (!fetch_run_locked(f, b->want, &r, i, TRANSFER_BACKGROUND,
-			b->absent))
+		r.lo = i;
+		r.hi = end_of_run(b, i, fetch_cost_max(f));
+		take_along(b, &r);
+		if (!fetch_run_locked(f, b->want, &r, TRANSFER_BACKGROUND))
 			return i + 1;
 	}
 	return plan->n;

@@ -96,12 +96,13 @@ bool fetch_has_room_locked(const struct fetch *f, enum transfer_class class);
 void fetch_skip_in_flight_locked(struct fetch *f, struct plan *p,
     struct blob *b);
 
-/* Queue the missing run that begins at index i of a plan, for nobody who
- * waits, with what lies between its pieces if absent (or NULL) says so;
- * r->hi is the index behind it.  False: no memory. */
+/* Memory that one transfer may take. */
+uint64_t fetch_cost_max(const struct fetch *f);
+
+/* Queue what is missing from index r->lo of a plan up to r->hi, for nobody who
+ * waits; r->hi is then the index behind what was.  False: no memory. */
 bool fetch_run_locked(struct fetch *f, const struct fetch_want *want,
-    struct turn_range *r, uint32_t i, enum transfer_class class,
-    const uint8_t *absent);
+    struct turn_range *r, enum transfer_class class);
 
 /* Have wait woken by the flight, without any hurry. */
 void fetch_attend_locked(struct fetch *f, struct flight *fl,

@@ -26,7 +26,7 @@ enum {
 	ERRANDS = 8,
 	ITEMS = 1 << 15,   /* objects of a window */
 	ITEMS_ENTRY = 128, /* of one entry, at most: TRACE_PART in chunks */
-	WINDOW = 8 << 20,  /* bytes of the first window */
+	WINDOW = 32 << 20, /* bytes of the first window */
 	WINDOW_MOST = 1 << 28,
 	LOOK_MS = 60 * 1000, /* for what an entry is looked up in */
 	OFFLINE_MS = 10000,  /* before an origin is asked again */
