@@ -1,7 +1,8 @@
 /*
- * Descents.  An entry is found by going down from the root: through a
- * directory's index pages to the page that holds it, then into that
- * directory, and so on; by name, by inode number, or by position.
+ * Descents.  An entry is found by going down from the root, or from the
+ * nearest directory above it that was found of late: through a directory's
+ * index pages to the page that holds it, then into that directory, and so on;
+ * by name, by inode number, or by position.
  *
  * Every step compares what was loaded with what the parent said of it: level,
  * totals, and that the names of a page lie between its first name and the
@@ -18,6 +19,7 @@
 #include "fs/format/tree_layout.h"
 #include "fs/version/ahead.h"
 #include "fs/version/chunked.h"
+#include "fs/version/known.h"
 #include "fs/version/page.h"
 
 #define PAGES_DEFAULT ((uint64_t)12 << 20)
@@ -25,6 +27,7 @@
 /* Immutable after open, but for what locks itself. */
 struct version {
 	struct ahead ahead;
+	struct known known;
 	struct cache *cache;   /* borrowed */
 	struct origin *origin; /* borrowed */
 	struct page_table *pages;
@@ -98,6 +101,7 @@ version_open(struct version **out, struct cache *cache, struct origin *origin,
 		return -1;
 	}
 	ahead_init(&v->ahead);
+	known_init(&v->known);
 	*out = v;
 	return 0;
 }
@@ -109,6 +113,7 @@ version_close(struct version *v)
 		return;
 	page_table_close(v->pages);
 	ahead_release(&v->ahead);
+	known_release(&v->known);
 	free(v);
 }
 
@@ -136,6 +141,9 @@ version_open_subtree(struct version **out, struct version *v, const char *path,
 	if (node.kind != TREE_DIR)
 		return dm_fail(err, DM_INVALID, "'%s' is not a directory",
 		    path);
+	/* What is known is so by other numbers. */
+	known_release(&v->known);
+	known_init(&v->known);
 	v->root = node;
 	v->root.ino = 1;
 	v->root.parent = 1;
@@ -390,6 +398,7 @@ find_ino(struct version *v, uint64_t ino, struct place *p, uint32_t *i,
 	struct version_node dir = v->root;
 	struct tree_entry e;
 
+	(void)known_above(&v->known, ino, &dir);
 	if (ino <= 1 || ino - 1 > v->root.entries) {
 		(void)dm_fail(err, DM_INVALID, "no entry has number %llu",
 		    (unsigned long long)ino);
@@ -404,6 +413,7 @@ find_ino(struct version *v, uint64_t ino, struct place *p, uint32_t *i,
 		*i = tree_by_entry(&p->page->tree, key.n - p->entries_before);
 		tree_entry_at(&p->page->tree, *i, &e);
 		make_node(&dir, p, *i, &e, out);
+		known_add(&v->known, out);
 		if (out->ino == ino)
 			return 0;
 		page_put(p->page);
@@ -424,6 +434,8 @@ version_node(struct version *v, uint64_t ino, struct version_node *out,
 		*out = v->root;
 		return 0;
 	}
+	if (known_get(&v->known, ino, out))
+		return 0;
 	if (find_ino(v, ino, &p, &i, &node, wait, err) < 0)
 		return -1;
 	page_put(p.page);
@@ -457,6 +469,7 @@ version_lookup(struct version *v, const struct version_node *dir,
 	if (*found) {
 		tree_entry_at(&p.page->tree, i, &e);
 		make_node(dir, &p, i, &e, out);
+		known_add(&v->known, out);
 	}
 	page_put(p.page);
 	return 0;
