@@ -156,6 +156,8 @@ bench-readme: ## write the last table of bench into the README
 # What the tests of reliability tried, a line of JSON each.
 RESULTS  := $(CURDIR)/$B/results.jsonl
 SOAK_TRIES ?= 10000000
+SOAK_PART ?= 1#           make soak SOAK_PART=10000: that part of it, in minutes
+export SOAK_PART
 # Sanitizers make a program slow: under them it need not try as much.  Some of
 # it only root can try.
 ifeq ($(VARIANT),release)
@@ -176,14 +178,14 @@ test: ## install what is missing, then run all tests of this VARIANT
 	[ $$status = 0 ] && echo 'All tests passed.' || echo 'TESTS FAILED.'; \
 	exit $$status
 
-soak: ## the tests of reliability at full length: days
+soak: ## the tests of reliability at full length: days; or SOAK_PART=1000 of it
 	@scripts/install-deps test fuzz
 	@mkdir -p $B && : >$(RESULTS) && chmod 666 $(RESULTS)
 	@status=0; export SOAK=1 DM_RESULTS=$(RESULTS); \
-	DM_CORRUPT_TRIES=$(SOAK_TRIES) $(MAKE) --no-print-directory unit || status=1; \
+	DM_CORRUPT_TRIES=$$(($(SOAK_TRIES) / SOAK_PART)) $(MAKE) --no-print-directory unit || status=1; \
 	DM_REQUIRE_FUSE=1 $(MAKE) --no-print-directory e2e || status=1; \
-	$(MAKE) --no-print-directory fuzz-run FUZZ_RUNS=100000000 || status=1; \
-	scripts/reliability-report --soak --check $(RESULTS) || status=1; \
+	$(MAKE) --no-print-directory fuzz-run FUZZ_RUNS=$$((100000000 / SOAK_PART)) || status=1; \
+	scripts/reliability-report --soak --part $(SOAK_PART) --check $(RESULTS) || status=1; \
 	exit $$status
 
 # Sanitizers of daemons report into files: a test may not see them fail.  A

@@ -44,7 +44,7 @@ kill_under_readers () {
 # With SOAK=1, 5,000 of them, or SOAK_KILLS.
 @test "100 SIGKILLs of the worker, under sixteen readers and in its start: no error" {
 	local kills=100 pids=() supervisor seed pid slowest
-	[ -z "${SOAK-}" ] || kills=${SOAK_KILLS:-5000}
+	[ -z "${SOAK-}" ] || kills=${SOAK_KILLS:-$(soaked 5000)}
 	mkdir src/sub
 	for seed in {1..40}; do
 		echo "$seed" >"src/sub/small$seed"
@@ -178,7 +178,7 @@ kill_under_readers () {
 
 @test "a supervisor killed while it mounts leaves nothing half" {
 	local pid i kills=6
-	[ -z "${SOAK-}" ] || kills=100
+	[ -z "${SOAK-}" ] || kills=$(soaked 100)
 	for ((i = 0; i < kills; i++)); do
 		datamount -q --foreground "$T/repo@main" data 2>log 3>&- 4>&- &
 		pid=$!

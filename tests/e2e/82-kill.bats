@@ -35,6 +35,6 @@ kills () {
 @test "SIGKILL at a random moment: old or new, and whole" {
 	local times=50
 	[ -z "${DM_FEW-}" ] || times=10
-	[ -z "${SOAK-}" ] || times=${SOAK_KILLS:-20000}
+	[ -z "${SOAK-}" ] || times=${SOAK_KILLS:-$(soaked 20000)}
 	kills random kills-random "$times"
 }

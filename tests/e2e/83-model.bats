@@ -40,7 +40,7 @@ model () {
 @test "random operations by four clients are those of a plain directory" {
 	local sequences=100 steps=100
 	if [ -n "${SOAK-}" ]; then
-		sequences=20000 steps=200
+		sequences=$(soaked 20000) steps=200
 	elif [[ $DM_BIN != */release* ]]; then
 		sequences=30
 	fi

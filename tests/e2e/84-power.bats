@@ -10,7 +10,7 @@ load helpers
 	need_fuse
 	[ ! -w /dev/shm ] || lab=/dev/shm
 	[ -z "${DM_FEW-}" ] || times=4
-	[ -z "${SOAK-}" ] || times=${SOAK_CUTS:-10000}
+	[ -z "${SOAK-}" ] || times=${SOAK_CUTS:-$(soaked 10000)}
 	echo "seed $seed"
 	DM_LAB=$lab python3 -B "$LIB/power.py" "$times" "$seed" \
 		2>log 3>&- 4>&- || status=$?

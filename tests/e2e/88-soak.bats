@@ -27,8 +27,8 @@ judged () {
 
 @test "a mount under readers for a while: memory, descriptors, threads stay" {
 	local seconds=12 window=2
-	[ -z "${SOAK-}" ] || { seconds=${SOAK_SECONDS:-28800} && window=60; }
-	[ "$seconds" -ge 600 ] || window=2
+	[ -z "${SOAK-}" ] || { seconds=${SOAK_SECONDS:-$(soaked 28800)}; }
+	[ "$seconds" -lt 600 ] || window=60
 	httpd_start repo
 	datamount "$URL/@main" data --timeout 0
 	python3 "$LIB/soak.py" src data "$(status_of data pid)" "$seconds" \

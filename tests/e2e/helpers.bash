@@ -49,6 +49,12 @@ traced () {
 	ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 strace "$@"
 }
 
+# soaked TIMES: how often a long run does what it does so often, or a part of
+# one (SOAK_PART: a 1000th is 1000).
+soaked () {
+	echo $((($1 + ${SOAK_PART:-1} - 1) / ${SOAK_PART:-1}))
+}
+
 # tried NAME TIMES [SEED [NOTE]]: for the report; NAME is a line of
 # tests/floors, NOTE is text for that line.
 tried () {
