@@ -161,8 +161,22 @@ dm_file_replace(int dirfd, const char *path, const void *data, size_t size,
 	return 0;
 }
 
-int
-dm_mkdirs(const char *path, mode_t mode, struct dm_err *err)
+/* Where one may write and not look, all of the file system is synced. */
+static int
+sync_name(const char *path)
+{
+	DM_AUTO(dm_closep) int fd = -1;
+
+	if (sync_parent(AT_FDCWD, path) == 0)
+		return 0;
+	if (errno != EACCES)
+		return -1;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -1 : syncfs(fd);
+}
+
+static int
+make_all(const char *path, mode_t mode, bool lasting, struct dm_err *err)
 {
 	char part[PATH_MAX];
 	size_t n = strlen(path);
@@ -174,11 +188,28 @@ dm_mkdirs(const char *path, mode_t mode, struct dm_err *err)
 		if (part[i] != '/' && part[i] != '\0')
 			continue;
 		part[i] = '\0';
-		if (mkdir(part, mode) < 0 && errno != EEXIST)
+		if (mkdir(part, mode) == 0) {
+			if (lasting && sync_name(part) < 0)
+				return dm_fail_errno(err, "fsync above %s",
+				    part);
+		} else if (errno != EEXIST) {
 			return dm_fail_errno(err, "mkdir %s", part);
+		}
 		part[i] = path[i];
 	}
 	return 0;
+}
+
+int
+dm_mkdirs(const char *path, mode_t mode, struct dm_err *err)
+{
+	return make_all(path, mode, false, err);
+}
+
+int
+dm_mkdirs_lasting(const char *path, mode_t mode, struct dm_err *err)
+{
+	return make_all(path, mode, true, err);
 }
 
 /* The cleanup attribute passes a pointer to the variable as it is. */

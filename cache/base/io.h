@@ -34,6 +34,10 @@ int dm_file_replace(int dirfd, const char *path, const void *data, size_t size,
 /* mkdir -p; directories that exist are fine. */
 int dm_mkdirs(const char *path, mode_t mode, struct dm_err *err) DM_MUST_CHECK;
 
+/* The same, and what is made is there after a power cut, too. */
+int dm_mkdirs_lasting(const char *path, mode_t mode,
+    struct dm_err *err) DM_MUST_CHECK;
+
 /* For DM_AUTO: close a descriptor that is not -1; free a malloc'ed pointer. */
 void dm_closep(int *fd);
 void dm_freep(void *p);

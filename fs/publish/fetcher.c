@@ -238,11 +238,24 @@ make_dir(struct fetcher *f, const char *path, struct dm_err *err)
 	return 0;
 }
 
+/* Make the names in a directory below the folder last. */
+static int
+sync_dir(struct fetcher *f, const char *path, struct dm_err *err)
+{
+	DM_AUTO(dm_closep)
+	int fd =
+	    openat(f->opt.folder->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd) < 0)
+		return dm_fail_errno(err, "fsync %s/%s", f->opt.folder->path,
+		    path);
+	return 0;
+}
+
 static int
 fetch_pack(struct fetcher *f, const struct moved_place *pack, const char *path,
     struct dm_err *err)
 {
-	DM_AUTO(dm_closep) int dir = -1;
 	int at = f->opt.folder->fd;
 	char temp[TEMP_PATH], parent[PACK_PATH];
 
@@ -253,9 +266,9 @@ fetch_pack(struct fetcher *f, const struct moved_place *pack, const char *path,
 		return -1;
 	if (renameat(at, temp, at, path) < 0)
 		return dm_fail_errno(err, "rename %s", temp);
-	dir = openat(at, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0 || fsync(dir) < 0)
-		return dm_fail_errno(err, "fsync %s", parent);
+	/* packs, too: whoever made packs/AA may not have come this far. */
+	if (sync_dir(f, parent, err) < 0 || sync_dir(f, "packs", err) < 0)
+		return -1;
 	dm_lock(&f->mu);
 	f->counts.packs++;
 	dm_unlock(&f->mu);

@@ -179,8 +179,8 @@ make_new(struct folder *f, const char *path, struct dm_err *err)
 	bool found = false;
 
 	memcpy(id, f->id, REPO_ID_SIZE);
-	if (dm_mkdirs(path, DIR_MODE, err) < 0 || open_dir(f, path, err) < 0 ||
-	    read_identity(f, &found, err) < 0)
+	if (dm_mkdirs_lasting(path, DIR_MODE, err) < 0 ||
+	    open_dir(f, path, err) < 0 || read_identity(f, &found, err) < 0)
 		return -1;
 	if (found)
 		return dm_fail(err, DM_INVALID,

@@ -76,6 +76,21 @@ test_a_file_below_a_directory_is_replaced(void **state)
 }
 
 static void
+test_directories_that_are_to_last_are_made_once(void **state)
+{
+	char path[64];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/a/b/c/", dir);
+	OK(dm_mkdirs_lasting(path, 0755, &err));
+	OK(dm_mkdirs_lasting(path, 0755, &err));
+	OK(dm_file_replace(at, "a/b/c/d", "x", 1, 0644, &err));
+	assert_holds("a/b/c/d", "x");
+	(void)snprintf(path, sizeof(path), "%s/a/b/c/d/e", dir);
+	FAILS(DM_IO, "a/b/c/d", dm_mkdirs_lasting(path, 0755, &err));
+}
+
+static void
 test_a_replacement_that_fails_leaves_nothing(void **state)
 {
 	char command[96];
@@ -159,6 +174,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_replaced_file_is_whole_and_alone),
 		TEST(test_a_file_below_a_directory_is_replaced),
+		TEST(test_directories_that_are_to_last_are_made_once),
 		TEST(test_a_replacement_that_fails_leaves_nothing),
 		TEST(test_a_missing_file_is_an_answer),
 		TEST(test_a_file_above_the_limit_is_refused),
