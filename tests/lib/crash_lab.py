@@ -54,6 +54,8 @@ class Lab:
         self.base = self.top / 'base'
         self.mark = f'{os.getpid()}-{self.top.name}'
         self.killed = 0  # processes, in this trial
+        self.power = False  # was cut, so that a cache may be damaged
+        self.damaged = 0  # caches were
         self.base.mkdir()
         self.make()
 
@@ -208,12 +210,14 @@ class Lab:
     def whole_cache(self, version=2, damage=False):
         """fsck, and reads are right.  After a power cut fsck may find damage,
         once; reads are right before and after."""
+        damage = damage or self.power
         if damage:
             self.reads(version)
         done = self.dm('fsck', '-q', ok=False)
         if done.returncode != 0 and not (damage and done.returncode == 3):
             raise Wrong(f'fsck exits {done.returncode}: {done.stdout} '
                         + (self.top / 'stderr').read_text())
+        self.damaged += done.returncode == 3
         self.reads(version)
         if damage:
             self.dm('fsck', '-q')
@@ -279,6 +283,7 @@ class Workload:
         self.lab = lab
 
     daemon = False  # it leaves a daemon, or meets one
+    lasts = False  # what it did is there once it ended, also without power
 
     def prepare(self):
         """In a fresh trial, before the command."""
@@ -300,6 +305,7 @@ class Workload:
 class Publish(Workload):
     """commit: packs, commit, ref, hints."""
     name = 'publish'
+    lasts = True
 
     def argv(self):
         return self.lab.commit(3)
@@ -329,6 +335,7 @@ class PublishIndex(Publish):
 class Push(Workload):
     """push: what the copy lacks."""
     name = 'push'
+    lasts = True
 
     def argv(self):
         return ['datamount', 'push', '-q', 'repo', 'copy', 'main']
@@ -343,6 +350,7 @@ class Push(Workload):
 class Branch(Workload):
     """branch --force: a ref moves."""
     name = 'branch'
+    lasts = True
 
     def argv(self):
         return ['datamount', 'branch', '-q', '-f', 'repo@main', 'other']
@@ -358,6 +366,7 @@ class Branch(Workload):
 class Tag(Workload):
     """tag: a ref is made.  That it is there already is no mishap."""
     name = 'tag'
+    lasts = True
 
     def argv(self):
         return ['datamount', 'tag', '-q', 'repo@main', 'v2']
@@ -421,6 +430,10 @@ class Read(Workload):
 
     def check(self, output):
         self.lab.whole_cache(self.version)
+
+    def again(self):
+        # Files below out are not synced: some may be there, and be torn.
+        return self.lab.run(self.argv() + ['-f'] * self.lab.power)
 
     def done(self):
         self.lab.same(self.lab.t / 'out', self.version)
@@ -493,6 +506,9 @@ class Clear(ReadWarm):
 
     def argv(self):
         return ['datamount', 'cache', 'clear', '-q']
+
+    def again(self):
+        return self.lab.run(self.argv())
 
     def done(self):
         self.lab.whole_cache(self.version)
