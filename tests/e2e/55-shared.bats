@@ -1,5 +1,7 @@
 #!/usr/bin/env bats
 # One cache, many processes: who fetches, who waits, who makes room.
+# A variable that one test sets is for that test.
+# shellcheck disable=SC2030,SC2031
 
 load helpers
 
@@ -153,6 +155,62 @@ worker_of () {
 	datamount cache limit | grep -q '^none'
 	fails 2 'not much' datamount cache limit much
 	datamount umount data
+}
+
+# No process of this test's home is a daemon.
+no_daemons () {
+	local pid
+	for pid in $(pgrep -x datamount); do
+		! grep -qsazxF "HOME=$HOME" "/proc/$pid/environ" || return 1
+	done
+}
+
+# SOAK=1: 20,000 faults, or SOAK_FAULTS.
+@test "eight mounts under kills, a full disk, fsck and a broken index at once: no error" {
+	need_fuse
+	need_root
+	local pids=() faults=150 limit=5000000 seed=${SEED:-$((RANDOM + 1))}
+	[ -z "${DM_FEW-}" ] || faults=50
+	[ -z "${SOAK-}" ] || faults=${SOAK_FAULTS:-20000}
+	echo "seed $seed" >&2
+	grown_version
+	nginx_start repo
+	mkdir disk
+	mount -t tmpfs -o size=16m,nr_inodes=1000 none disk
+	export DATAMOUNT_CACHE=$T/disk/cache
+	for i in $(seq 8); do
+		datamount --no-source --cache-size "$limit" "$URL/@main" "data$i"
+	done
+	for i in $(seq 7); do
+		: >"progress$i"
+		python3 "$LIB/storm.py" src "data$i" over "$((seed + i))" \
+			"progress$i" >"reads$i" 2>"said$i" 3>&- 4>&- &
+		pids+=($!)
+	done
+	python3 "$LIB/vandal.py" "$DATAMOUNT_CACHE" over "$limit" \
+		>vandal 2>&1 3>&- 4>&- &
+	ends_with_test $!
+	local vandal=$!
+	run python3 -B "$LIB/havoc.py" "$faults" "$seed" src "$URL/@main" 8 \
+		disk "$limit"
+	: >over
+	echo "$output" >&2
+	wait "${pids[@]}" || true
+	wait "$vandal" || { cat vandal >&2; false; }
+	cat said? reads? vandal >&2
+	[ -z "$(cat said?)" ]
+	[ "$(cat reads? | wc -l)" -eq 7 ]
+	[ "$status" -eq 0 ]
+	tried shared-faults "$faults" "$seed"
+	# Nobody is stuck, and nothing is left to mend but what was spoiled.
+	diff -r src data1
+	diff -r src data8
+	eventually at_most "$limit"
+	datamount fsck -q || [ $? = 3 ]
+	datamount fsck -q
+	umount_all 8
+	eventually no_daemons
+	umount disk
 }
 
 # What a pin file names stays, though it be the coldest.

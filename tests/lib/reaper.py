@@ -56,4 +56,5 @@ def main():
         wait('its end', lambda: child(supervisor) != worker)
 
 
-main()
+if __name__ == '__main__':
+    main()

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""vandal.py CACHE SECONDS LIMIT [calm]: remove, cut and overwrite files of a
-cache under its users (calm: only look), and print the most disk space that
-they took; exits 1 if that was more than 1.1 x LIMIT."""
+"""vandal.py CACHE SECONDS|STOP LIMIT [calm]: remove, cut and overwrite files of
+a cache under its users (calm: only look), so long or until the file STOP is
+there, and print the most disk space that they took; exits 1 if that was more
+than 1.1 x LIMIT."""
 import os
 import random
 import sys
 import time
 
-top, seconds, limit = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+top, until, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
 calm = sys.argv[4:] == ["calm"]
 seed = int(time.time())
 rng = random.Random(seed)
@@ -47,8 +48,9 @@ def harm(path, size):
 
 
 most = loose = 0
-end = time.monotonic() + seconds
-while time.monotonic() < end:
+timed = until.replace(".", "", 1).isdigit()
+end = time.monotonic() + float(until) if timed else None
+while time.monotonic() < end if timed else not os.path.exists(until):
     # A walk may count what was removed behind it and what came before it: so
     # the least of a few is what was there at once.
     walks = [list(files()) for _ in range(4)]
