@@ -19,6 +19,7 @@
 #include "cache/pack/codec.h"
 #include "cache/pack/pack_writer.h"
 #include "fs/format/chunk_list.h"
+#include "fs/format/limits.h"
 #include "fs/format/tree.h"
 #include "fs/format/where.h"
 #include "fs/publish/marks.h"
@@ -342,7 +343,19 @@ child_id(const struct packer_struct *s, const struct tree *t,
 	}
 	tree_entry_at(t, i, &entry);
 	*id = entry.id;
-	return entry.kind == TREE_DIR ? OBJECT_TREE : OBJECT_CHUNKS;
+	if (entry.kind == TREE_DIR)
+		return OBJECT_TREE;
+	return entry.size > DM_SMALL_FILE_MAX ? OBJECT_CHUNKS : OBJECT_DATA;
+}
+
+/* A where is about to name that pack: so it needs its name. */
+static int
+end_if_open(struct packer *p, uint32_t number, struct dm_err *err)
+{
+	for (int k = PACKER_SMALL; k <= PACKER_FILE; k++)
+		if (p->pack[k].writer != NULL && p->pack[k].number == number)
+			return end_pack(p, &p->pack[k], err);
+	return 0;
 }
 
 /* Turn PLACE_BY_ID rows into places.  Decoding what was just encoded costs
@@ -372,6 +385,8 @@ resolve_rows(struct packer *p, struct packer_struct *s, struct place *rows,
 		if (!found)
 			return dm_fail(err, DM_REDO,
 			    "an object of the repository is gone");
+		if (end_if_open(p, rows[i].pack, err) < 0)
+			return -1;
 	}
 	return 0;
 }

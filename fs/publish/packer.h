@@ -33,11 +33,12 @@ struct pack_name;
 struct packer;
 
 /* A row of a structured object's where, before it is encoded.  Data lie at a
- * place; the place of a structured child is looked up by its id when the
- * object is written: children come first. */
+ * place; that of a structured child, which comes first, is looked up by its id
+ * when the object is written, and so may be that of data.  What is not there
+ * then is DM_REDO. */
 enum {
 	PLACE_NONE = UINT32_MAX,      /* .pack: there is no object */
-	PLACE_BY_ID = UINT32_MAX - 1, /* .pack: a tree or chunk list */
+	PLACE_BY_ID = UINT32_MAX - 1, /* .pack: to be looked up */
 };
 
 enum packer_kind { PACKER_SMALL, PACKER_FILE, PACKER_STRUCT, PACKER_PACKS };

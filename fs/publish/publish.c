@@ -46,6 +46,7 @@
 enum {
 	IGNORE_MAX = 1 << 20,          /* bytes of a .datamountignore */
 	TRIES = 3,                     /* of one command, when gc was faster */
+	SURE = 64,                     /* files asked for before all are */
 	TOO_OLD_MS = 12 * 3600 * 1000, /* half of what gc waits by default */
 };
 
@@ -66,7 +67,9 @@ struct publisher {
 	uint64_t files_shown;
 	struct marks marked; /* by gc, when this began */
 	bool gc;             /* it had been at work */
-	bool no_index;       /* no file can hold one */
+	unsigned sure; /* files that were found when they were asked for */
+	bool ask;      /* for each file */
+	bool no_index; /* no file can hold one */
 	uint64_t deadline_ms;
 
 	bool has_parent;
@@ -251,6 +254,31 @@ put(void *arg, struct work *w, struct dm_err *err)
 	return 0;
 }
 
+/*
+ * Does the repository have what a file held when it was read?  If it had that
+ * of the first files that were asked for, it will have the rest: a directory
+ * that did not change is found as a whole, and of one that did the packer
+ * looks up all before it is written (DM_REDO: begin again, and ask each time).
+ */
+static int
+look_up(struct publisher *p, const struct stat *st, const struct digest *id,
+    struct place *at, bool *found, struct dm_err *err)
+{
+	if (p->sure == SURE) {
+		at->pack = PLACE_BY_ID;
+		return 0;
+	}
+	if (packer_find(p->packer, id,
+		st->st_size > DM_SMALL_FILE_MAX ? OBJECT_CHUNKS : OBJECT_DATA,
+		at, found, err) < 0)
+		return -1;
+	if (!*found)
+		p->ask = true;
+	if (!p->ask)
+		p->sure++;
+	return 0;
+}
+
 /* Was the file read before, and does the repository have what it held? */
 static int
 known(void *arg, const char *path, const struct stat *st, struct digest *id,
@@ -266,10 +294,7 @@ known(void *arg, const char *path, const struct stat *st, struct digest *id,
 		drop_stats(p, &e);
 		*found = false;
 	}
-	if (*found &&
-	    packer_find(p->packer, id,
-		st->st_size > DM_SMALL_FILE_MAX ? OBJECT_CHUNKS : OBJECT_DATA,
-		at, found, err) < 0)
+	if (*found && look_up(p, st, id, at, found, err) < 0)
 		return -1;
 	/* a large file may take long to read */
 	if (!*found && st->st_size > DM_SMALL_FILE_MAX)
@@ -448,6 +473,7 @@ open_all(struct publisher *p, struct dm_err *err)
 		p->opt->repo) >= (int)sizeof(p->packs_dir))
 		return dm_fail(err, DM_INVALID, "%s: path too long",
 		    p->opt->repo);
+	p->ask = p->ask || p->gc;
 	if (open_index(p, err) < 0 ||
 	    packer_open(&p->packer, p->packs_dir, p->index, err) < 0 ||
 	    (p->gc &&
@@ -737,6 +763,7 @@ publish_commit(const struct publish_options *opt, struct publish_result *out,
 			.opt = opt,
 			.dir = -1,
 			.no_index = no_index,
+			.ask = tries > 0,
 		};
 
 		memset(out, 0, sizeof(*out));

@@ -120,6 +120,32 @@ id $output" ]
 	grep -q '"zeros"' trace
 }
 
+@test "what another repository had is read for one that lacks it" {
+	mkdir d
+	for i in $(seq 100 199); do echo "$i" >"d/f$i"; done
+	old () { [ $(($(date +%s) - $(stat -c %Z d/f199))) -gt 3 ]; }
+	eventually old
+	for r in r s t; do datamount init $r; done
+	datamount commit d r -m all
+	datamount commit --exclude 'f19?' d s -m 'not all'
+	datamount commit --exclude f195 d t -m 'nearly all'
+	# as the others go by r, this is found out late
+	run --separate-stderr datamount commit d s -m all
+	[ "$status" -eq 0 ]
+	[[ $stderr == *'beginning again'* ]]
+	same s d
+	# and here it is in a pack that is still open
+	cp d/f195 d/a
+	run --separate-stderr datamount commit d t -m all
+	[ "$status" -eq 0 ]
+	[[ $stderr != *'beginning again'* ]]
+	same t d
+	datamount verify t
+	echo new >d/f150
+	datamount commit d t -m changed
+	same t d
+}
+
 @test "a file rewritten in the same tick, with its time put back, is found" {
 	mkdir d
 	datamount init r
