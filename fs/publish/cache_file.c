@@ -98,14 +98,17 @@ cache_file_fail(sqlite3 *db, const char *what, const char *doing,
 int
 cache_file_open(sqlite3 **db, const struct cache_file *f, struct dm_err *err)
 {
-	static const char settings[] = "PRAGMA journal_mode = TRUNCATE;"
-				       "PRAGMA synchronous = NORMAL;"
-				       "PRAGMA cache_size = -16384;" /* KiB */
-				       "BEGIN IMMEDIATE;";
+	char settings[160];
 	int flags =
 	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
 	int rc = dm_database_open(db, f->path, flags);
 
+	(void)snprintf(settings, sizeof(settings),
+	    "PRAGMA journal_mode = TRUNCATE;"
+	    "PRAGMA synchronous = NORMAL;"
+	    "PRAGMA cache_size = -%d;" /* KiB */
+	    "BEGIN IMMEDIATE;",
+	    f->memory >> 10);
 	if (rc == SQLITE_OK) {
 		(void)sqlite3_busy_timeout(*db, BUSY_MS);
 		rc = sqlite3_exec(*db, settings, NULL, NULL, NULL);

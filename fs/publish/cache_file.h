@@ -27,6 +27,7 @@ struct cache_file {
 	const char *path;
 	const char *const *tables; /* database.h */
 	size_t ntables;
+	int memory; /* bytes of its pages that are kept in memory */
 };
 int cache_file_open(sqlite3 **db, const struct cache_file *f,
     struct dm_err *err) DM_MUST_CHECK;

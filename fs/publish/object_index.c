@@ -189,6 +189,7 @@ open_db(struct object_index *ix, const char *path, struct dm_err *err)
 		.path = path,
 		.tables = tables,
 		.ntables = sizeof(tables) / sizeof(tables[0]),
+		.memory = 16 << 20,
 	};
 
 	if (cache_file_open(&ix->db, &file, err) < 0) {

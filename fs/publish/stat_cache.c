@@ -149,6 +149,7 @@ open_db(struct stat_cache *sc, const char *path, const char *root,
 		.path = path,
 		.tables = tables,
 		.ntables = sizeof(tables) / sizeof(tables[0]),
+		.memory = 2 << 20, /* paths come in order */
 	};
 
 	if (cache_file_open(&sc->db, &file, err) < 0)

@@ -23,7 +23,7 @@
 
 enum {
 	RING = 256,
-	BYTES_MAX = 32 << 20, /* plain bytes in the queue */
+	BYTES_MAX = 16 << 20, /* plain bytes in the queue */
 	THREADS_MIN = 2,
 	THREADS_MAX = 64,
 };
