@@ -6,6 +6,10 @@
  *
  * A number is given back before its entry is freed, and what was closed is
  * replayed before what is opened: so no open gets a number that is gone.
+ *
+ * An open that is begun again and has an entry is answered from that, whatever
+ * has become of the file; one that the kernel is told has failed may keep
+ * none, or the inode would be open for ever.
  */
 #include "fs/mount/opens.h"
 
@@ -149,12 +153,12 @@ handle_of(const struct opens *o, uint32_t entry)
 
 /* The entry that an earlier worker made for this request, if any. */
 static bool
-find_entry(const struct opens *o, const struct opens_ask *ask, uint32_t *entry)
+find_entry(const struct opens *o, uint64_t unique, uint32_t *entry)
 {
 	uint32_t n = atomic_load(&o->shared->nopens);
 
 	for (uint32_t i = 0; i < n; i++)
-		if (atomic_load(&o->shared->opens[i].unique) == ask->unique) {
+		if (atomic_load(&o->shared->opens[i].unique) == unique) {
 			*entry = i;
 			return true;
 		}
@@ -313,23 +317,44 @@ add_locked(struct opens *o, const struct opens_ask *ask, uint32_t *entry)
 	return true;
 }
 
+static void
+answer_locked(const struct opens *o, uint32_t entry, bool known,
+    struct opens_answer *out)
+{
+	*out = (struct opens_answer){
+		.fh = handle_of(o, entry),
+		.backing = o->shared->opens[entry].backing,
+		.known = known,
+	};
+}
+
+bool
+opens_find(struct opens *o, uint64_t unique, struct opens_answer *out)
+{
+	uint32_t entry = 0;
+	bool found;
+
+	dm_lock(&o->mu);
+	found = find_entry(o, unique, &entry);
+	if (found)
+		answer_locked(o, entry, true, out);
+	dm_unlock(&o->mu);
+	return found;
+}
+
 bool
 opens_add(struct opens *o, const struct opens_ask *ask,
     struct opens_answer *out)
 {
 	uint32_t entry = 0;
-	bool good = true;
+	bool added;
 
 	dm_lock(&o->mu);
-	out->known = ask->replayed && find_entry(o, ask, &entry);
-	if (!out->known)
-		good = add_locked(o, ask, &entry);
-	if (good) {
-		out->fh = handle_of(o, entry);
-		out->backing = o->shared->opens[entry].backing;
-	}
+	added = add_locked(o, ask, &entry);
+	if (added)
+		answer_locked(o, entry, false, out);
 	dm_unlock(&o->mu);
-	return good;
+	return added;
 }
 
 void

@@ -63,7 +63,6 @@ enum opens_mode opens_mode(struct opens *o, uint64_t ino,
 /* A request to open, and what may be passed through for it, or nothing. */
 struct opens_ask {
 	uint64_t ino, unique;
-	bool replayed; /* an earlier worker may have answered it */
 	const struct cache_lent *lent;
 	const struct digest *pack; /* that is lent */
 };
@@ -73,6 +72,9 @@ struct opens_answer {
 	int32_t backing; /* 0: through the daemon */
 	bool known;      /* an earlier worker noted it */
 };
+
+/* Did an earlier worker note this request? */
+bool opens_find(struct opens *o, uint64_t unique, struct opens_answer *out);
 
 /* Note an open file.  What is lent is passed through if the inode's other open
  * files are, or if there are none.  False: too many are open. */

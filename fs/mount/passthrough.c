@@ -218,11 +218,14 @@ run_open(struct task *t, struct dm_err *err)
 	struct opens_ask ask = {
 		.ino = t->ino,
 		.unique = t->unique,
-		.replayed = t->replayed,
 		.pack = &pack,
 	};
 	bool added;
 
+	if (t->replayed && opens_find(&w->opens, t->unique, &a)) {
+		answer(t, &a);
+		return 0;
+	}
 	if (version_node(w->version, t->ino, &node, &t->wait, err) < 0 ||
 	    find_lent(t, &node, &lent, &pack, err) < 0)
 		return -1;
@@ -236,6 +239,15 @@ run_open(struct task *t, struct dm_err *err)
 	task_settle(t);
 	(void)fuse_reply_err(t->req, ENFILE);
 	return 0;
+}
+
+void
+passthrough_refused(struct worker *w, uint64_t unique)
+{
+	struct opens_answer a;
+
+	if (opens_find(&w->opens, unique, &a))
+		opens_remove(&w->opens, a.fh);
 }
 
 void

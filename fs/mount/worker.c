@@ -66,8 +66,9 @@ worker_slot_done(struct worker *w, unsigned slot)
 	note->deaths = 0;
 }
 
-/* Answer without libfuse. */
-static void
+/* Answer without libfuse.  False: the caller is gone, or an earlier worker has
+ * answered. */
+static bool
 reply_errno(struct worker *w, uint64_t unique, int e)
 {
 	struct fuse_out_header out = {
@@ -76,9 +77,16 @@ reply_errno(struct worker *w, uint64_t unique, int e)
 		.unique = unique,
 	};
 
-	/* ENOENT if the caller is gone: nobody to tell. */
-	if (write(w->start.fuse_fd, &out, sizeof(out)) < 0)
-		return;
+	return write(w->start.fuse_fd, &out, sizeof(out)) == sizeof(out);
+}
+
+/* The request is given up.  An open may be noted already, by the worker that
+ * died of it. */
+static void
+give_up(struct worker *w, const struct fuse_in_header *h)
+{
+	if (reply_errno(w, h->unique, EIO) && h->opcode == FUSE_OPEN)
+		passthrough_refused(w, h->unique);
 }
 
 /* Is the request answered right here, without an operation? */
@@ -95,12 +103,12 @@ refused(struct worker *w, unsigned slot)
 		return true;
 	case FUSE_WRITE:
 		shared_count(w->start.shared, STAT_refused, 1);
-		reply_errno(w, h->unique, EROFS);
+		(void)reply_errno(w, h->unique, EROFS);
 		return true;
 	case FUSE_INTERRUPT:
 		return w->start.sick;
 	case WORKER_STATX: /* ENOSYS: the kernel does it by getattr */
-		reply_errno(w, h->unique, ENOSYS);
+		(void)reply_errno(w, h->unique, ENOSYS);
 		return true;
 	default:
 		break;
@@ -110,12 +118,12 @@ refused(struct worker *w, unsigned slot)
 		    "request %u for inode %ju: %u workers died of it; it fails",
 		    h->opcode, (uintmax_t)h->nodeid, note->deaths);
 		shared_count(w->start.shared, STAT_poisoned, 1);
-		reply_errno(w, h->unique, EIO);
+		give_up(w, h);
 		return true;
 	}
 	if (w->start.sick && h->opcode != FUSE_RELEASE &&
 	    (h->opcode != FUSE_GETATTR || h->nodeid != FUSE_ROOT_ID)) {
-		reply_errno(w, h->unique, EIO);
+		give_up(w, h);
 		return true;
 	}
 	return false;

@@ -319,6 +319,60 @@ test_a_request_that_three_workers_died_of_is_given_up(void **state)
 	assert_int_equal(shared_stat(f->shared, STAT_poisoned), 1);
 }
 
+/* An open file, as a worker notes it before it answers. */
+static void
+note_open(struct fixture *f, unsigned entry, uint64_t unique)
+{
+	f->shared->opens[entry].ino = FUSE_ROOT_ID;
+	f->shared->opens[entry].unique = unique;
+	f->shared->nopens = entry + 1;
+}
+
+static void
+test_an_open_that_is_given_up_is_not_counted_as_open(void **state)
+{
+	struct fixture *f = *state;
+
+	f->shared->io = SHARED_IO_PASSTHROUGH;
+	start(f, false);
+	init(f);
+	stop(f);
+	note_open(f, 0, 60);
+	note_open(f, 1, 61);
+	owe(f, 3, 60, FUSE_OPEN, SHARED_DEATHS_MAX);
+	start(f, false);
+	assert_int_equal(answer(f, 2), 0);
+	assert_int_equal(answer(f, 60), EIO);
+	stop(f);
+	assert_int_equal(f->shared->opens[0].unique, 0);
+	assert_int_equal(f->shared->opens[1].unique, 61);
+}
+
+static void
+test_an_open_that_was_noted_is_answered_whatever_is_missing_now(void **state)
+{
+	struct fixture *f = *state;
+	struct fuse_open_out out;
+
+	f->shared->io = SHARED_IO_PASSTHROUGH;
+	start(f, false);
+	init(f);
+	stop(f);
+	note_open(f, 0, 60);
+	note_open(f, 1, 61);
+	f->shared->opens[1].ino = 2; /* of which this version knows nothing */
+	f->shared->opens[1].turn = 7;
+	owe(f, 3, 61, FUSE_OPEN, 1);
+	((struct fuse_in_header *)(void *)f->shared->slots[3])->nodeid = 2;
+	start(f, false);
+	assert_int_equal(answer(f, 2), 0);
+	assert_int_equal(answer(f, 61), 0);
+	memcpy(&out, f->answer.bytes + sizeof(f->answer.header), sizeof(out));
+	assert_true(out.fh == ((uint64_t)7 << 32 | 1));
+	stop(f);
+	assert_int_equal(f->shared->opens[1].unique, 61);
+}
+
 static void
 test_an_init_that_was_read_but_not_answered_is_answered(void **state)
 {
@@ -429,6 +483,9 @@ main(void)
 		TEST(test_a_forgotten_inode_is_not_answered),
 		TEST(test_what_a_dead_worker_owed_the_next_one_answers),
 		TEST(test_a_request_that_three_workers_died_of_is_given_up),
+		TEST(test_an_open_that_is_given_up_is_not_counted_as_open),
+		TEST(
+		    test_an_open_that_was_noted_is_answered_whatever_is_missing_now),
 		TEST(test_an_init_that_was_read_but_not_answered_is_answered),
 		TEST(test_an_ill_worker_shows_the_root_and_fails_the_rest),
 		TEST(test_a_failure_is_counted_and_told_in_an_attribute),
