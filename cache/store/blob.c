@@ -26,6 +26,7 @@
 #include "cache/pack/pack_dir.h"
 #include "cache/store/directory.h"
 #include "cache/store/files.h"
+#include "cache/store/hashing.h"
 #include "cache/store/shelf.h"
 
 enum {
@@ -287,10 +288,10 @@ read_and_hash(const struct files *f, const struct blob_piece *p, void *data)
 /* The bytes are their own proof; the map is asked only when they fail. */
 static enum got
 read_small(struct blob *b, const struct files *f, const struct blob_piece *p,
-    uint32_t off, void *buf, uint32_t size)
+    const struct hashing_span *want)
 {
 	uint8_t part[BLOB_SMALL];
-	void *data = size == p->size ? buf : part;
+	void *data = want->size == p->size ? want->buf : part;
 
 	if (!read_and_hash(f, p, data)) {
 		if (files_claims_one(f, p->n))
@@ -298,20 +299,21 @@ read_small(struct blob *b, const struct files *f, const struct blob_piece *p,
 		return ABSENT;
 	}
 	if (data == part)
-		memcpy(buf, part + off, size);
+		memcpy(want->buf, part + want->off, want->size);
 	return HERE;
 }
 
 static enum got
 read_verified(struct blob *b, const struct files *f, const struct blob_piece *p,
-    uint32_t off, void *buf, uint32_t size)
+    const struct hashing_span *want)
 {
 	uint64_t dropped = atomic_load(&b->dropped);
 	bool unlinked, same;
 
 	if (!is_verified(b, p->n))
 		return ABSENT;
-	if (dm_pread_full(f->data, buf, size, p->off + off) != (ssize_t)size)
+	if (dm_pread_full(f->data, want->buf, want->size, p->off + want->off) !=
+	    (ssize_t)want->size)
 		return ABSENT;
 	if (shelf_signature(f->data, &unlinked) == atomic_load(&b->signature) &&
 	    atomic_load(&b->dropped) == dropped)
@@ -323,55 +325,73 @@ read_verified(struct blob *b, const struct files *f, const struct blob_piece *p,
 	return same ? HERE : CHANGED;
 }
 
-/* The first use in this run: read all of it to data, and hash it. */
+/* Of those who want a piece, one hashes it.  HERE: we; else somebody has, or
+ * the file has changed.  *further: the piece before it was used in this run. */
 static enum got
-hash_first(struct blob *b, const struct files *f, const struct blob_piece *p,
-    void *data)
+begin_hash(struct blob *b, struct files *f, struct hashing_one *one,
+    uint64_t *dropped, bool *further)
 {
-	uint64_t dropped;
-	bool same;
+	enum got got = CHANGED;
 
 	dm_lock(&b->mu);
-	same = look_locked(b, f);
-	dropped = atomic_load(&b->dropped);
-	dm_unlock(&b->mu);
-	if (!same)
-		return CHANGED;
-	if (!read_and_hash(f, p, data)) {
-		drop_piece(b, f, p);
-		return ABSENT;
+	hashing_wait(&f->hashing, one, &b->mu);
+	if (!is_verified(b, one->n) && look_locked(b, f)) {
+		hashing_begin(&f->hashing, one);
+		*dropped = atomic_load(&b->dropped);
+		*further = one->n > 0 &&
+		    (is_verified(b, one->n - 1) ||
+			hashing_has(&f->hashing, one->n - 1));
+		got = HERE;
 	}
-	dm_lock(&b->mu);
-	if (look_locked(b, f) && atomic_load(&b->dropped) == dropped)
-		set_verified_locked(b, p->n, true);
 	dm_unlock(&b->mu);
-	return HERE;
+	return got;
 }
 
-static enum got
-read_first(struct blob *b, const struct files *f, const struct blob_piece *p,
-    uint32_t off, void *buf, uint32_t size)
+static void
+end_hash(struct blob *b, struct files *f, const struct hashing_one *one,
+    bool good, uint64_t dropped)
 {
-	uint8_t *whole;
-	enum got got;
+	dm_lock(&b->mu);
+	if (good && look_locked(b, f) && atomic_load(&b->dropped) == dropped)
+		set_verified_locked(b, one->n, true);
+	hashing_end(&f->hashing, one);
+	dm_unlock(&b->mu);
+}
 
-	if (!files_claims_one(f, p->n))
-		return ABSENT;
-	if (size == p->size)
-		return hash_first(b, f, p, buf);
-	whole = malloc(p->size);
-	if (whole == NULL)
-		return ABSENT;
-	got = hash_first(b, f, p, whole);
-	if (got == HERE)
-		memcpy(buf, whole + off, size);
-	free(whole);
+/* The first use in this run: read all of it, and hash it. */
+static enum got
+hash_first(struct blob *b, struct files *f, const struct blob_piece *p,
+    const struct hashing_span *want)
+{
+	struct digest_hasher *h = digest_hasher_new();
+	struct hashing_one one = { .n = p->n };
+	struct hashing_span all = *want;
+	enum got got = ABSENT;
+	uint64_t dropped = 0;
+
+	if (h != NULL)
+		got = begin_hash(b, f, &one, &dropped, &all.further);
+	if (got == HERE) {
+		if (!hashing_read(f->data, p, h, &all)) {
+			drop_piece(b, f, p);
+			got = ABSENT;
+		}
+		end_hash(b, f, &one, got == HERE, dropped);
+	}
+	digest_hasher_free(h);
 	return got;
 }
 
 static enum got
-read_once(struct blob *b, const struct blob_piece *p, uint32_t off, void *buf,
-    uint32_t size)
+read_first(struct blob *b, struct files *f, const struct blob_piece *p,
+    const struct hashing_span *want)
+{
+	return files_claims_one(f, p->n) ? hash_first(b, f, p, want) : ABSENT;
+}
+
+static enum got
+read_once(struct blob *b, const struct blob_piece *p,
+    const struct hashing_span *want)
 {
 	struct files *f = borrow(b, false);
 	enum got got;
@@ -379,11 +399,11 @@ read_once(struct blob *b, const struct blob_piece *p, uint32_t off, void *buf,
 	if (f == NULL)
 		return ABSENT;
 	if (p->size <= BLOB_SMALL) {
-		got = read_small(b, f, p, off, buf, size);
+		got = read_small(b, f, p, want);
 	} else {
-		got = read_verified(b, f, p, off, buf, size);
+		got = read_verified(b, f, p, want);
 		if (got == ABSENT)
-			got = read_first(b, f, p, off, buf, size);
+			got = read_first(b, f, p, want);
 	}
 	files_put(f);
 	return got;
@@ -393,10 +413,13 @@ bool
 blob_read(struct blob *b, const struct blob_piece *p, uint32_t off, void *buf,
     uint32_t size)
 {
+	const struct hashing_span want = {
+		.off = off, .size = size, .buf = buf
+	};
 	enum got got = CHANGED;
 
 	for (int i = 0; i < 3 && got == CHANGED; i++)
-		got = read_once(b, p, off, buf, size);
+		got = read_once(b, p, &want);
 	return got == HERE;
 }
 
@@ -404,13 +427,14 @@ blob_read(struct blob *b, const struct blob_piece *p, uint32_t off, void *buf,
 
 /* Hash a piece that is not known to be good. */
 static bool
-prove_piece(struct blob *b, const struct files *f, struct directory *dir,
-    uint32_t n, bool hash)
+prove_piece(struct blob *b, struct files *f, struct directory *dir, uint32_t n,
+    bool hash)
 {
+	const struct hashing_span nothing = { .size = 0 };
+	uint8_t small[BLOB_SMALL];
 	struct pack_object o;
 	struct blob_piece p;
-	uint8_t *data;
-	bool good;
+	enum got got;
 
 	if (!directory_objects(dir, n, 1, &o) ||
 	    (!hash && o.plain_size > BLOB_SMALL))
@@ -418,18 +442,14 @@ prove_piece(struct blob *b, const struct files *f, struct directory *dir,
 	p = (struct blob_piece){
 		.id = o.id, .off = o.plain_off, .size = o.plain_size, .n = n
 	};
-	data = malloc(p.size);
-	if (data == NULL)
-		return false;
-	good = p.size > BLOB_SMALL ? hash_first(b, f, &p, data) == HERE :
-				     read_and_hash(f, &p, data);
-	free(data);
-	return good;
+	if (p.size <= BLOB_SMALL)
+		return read_and_hash(f, &p, small);
+	got = hash_first(b, f, &p, &nothing);
+	return got == HERE || (got == CHANGED && is_verified(b, n));
 }
 
 static bool
-prove_pieces(struct blob *b, const struct files *f, struct directory *dir,
-    bool hash)
+prove_pieces(struct blob *b, struct files *f, struct directory *dir, bool hash)
 {
 	unsigned few = 0;
 

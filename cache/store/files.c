@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "cache/base/io.h"
+#include "cache/base/lock.h"
 #include "cache/store/shelf.h"
 
 enum {
@@ -254,6 +255,7 @@ files_open(struct shelf *s, const struct digest *key, bool create,
 	if (f == NULL)
 		return NULL;
 	atomic_init(&f->refs, 1);
+	dm_cond_init(&f->hashing.ended);
 	f->map = -1;
 	f->shelf = s;
 	f->key = *key;
@@ -290,6 +292,7 @@ files_put(struct files *f)
 		return;
 	dm_closep(&f->data);
 	dm_closep(&f->map);
+	pthread_cond_destroy(&f->hashing.ended);
 	free(f);
 }
 

@@ -7,6 +7,7 @@
 
 #include "cache/base/attr.h"
 #include "cache/base/digest.h"
+#include "cache/store/hashing.h"
 
 struct shelf;
 
@@ -20,6 +21,7 @@ struct shelf;
  */
 struct files {
 	_Atomic unsigned refs;
+	struct hashing hashing; /* guarded by the lock of the blob */
 	/* immutable */
 	int data;
 	int map; /* -1: cannot be used, all pieces are unknown */

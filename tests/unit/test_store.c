@@ -192,6 +192,107 @@ test_claims_are_those_of_the_map(void **state)
 	}
 }
 
+enum { LARGE = 1 << 20, LARGE_N = 3 };
+
+struct reader {
+	struct blob *blob;
+	const struct blob_piece *piece;
+	const uint8_t *data;
+	pthread_t thread;
+	unsigned first;
+	bool good;
+};
+
+/* All pieces, in parts that do not fit them. */
+static void *
+read_parts(void *arg)
+{
+	enum { PART = 100000 };
+	struct reader *r = arg;
+	uint8_t part[PART];
+
+	r->good = true;
+	for (uint32_t i = 0; i < LARGE_N; i++) {
+		const struct blob_piece *p =
+		    &r->piece[(r->first + i) % LARGE_N];
+		uint32_t n;
+
+		for (uint32_t off = 0; off < p->size; off += n) {
+			n = p->size - off < PART ? p->size - off : PART;
+			if (!blob_read(r->blob, p, off, part, n) ||
+			    memcmp(part, r->data + p->off + off, n) != 0)
+				r->good = false;
+		}
+	}
+	return NULL;
+}
+
+static void
+test_all_who_read_a_piece_at_once_get_it(void **state)
+{
+	static uint8_t data[LARGE_N * LARGE];
+	struct blob_piece piece[LARGE_N];
+	struct reader reader[6];
+	struct digest id;
+	struct blob *b;
+
+	(void)state;
+	fill(data, LARGE, 5);
+	digest_of(&id, data, LARGE);
+	b = make_blob(LARGE_N, LARGE, &id);
+	for (uint32_t i = 0; i < LARGE_N; i++) {
+		memcpy(data + (size_t)i * LARGE, data, LARGE);
+		piece[i] = (struct blob_piece){ .id = id,
+			.off = (uint64_t)i * LARGE,
+			.size = LARGE,
+			.n = i };
+		blob_write(b, &piece[i], data);
+	}
+	/* A new run has verified nothing. */
+	store_close(store);
+	OK(store_open(&store, dir, 0, &err));
+	b = make_blob(LARGE_N, LARGE, &id);
+	for (unsigned i = 0; i < 6; i++) {
+		reader[i] = (struct reader){
+			.blob = b, .piece = piece, .data = data, .first = i / 3
+		};
+		assert_int_equal(pthread_create(&reader[i].thread, NULL,
+				     read_parts, &reader[i]),
+		    0);
+	}
+	for (unsigned i = 0; i < 6; i++) {
+		assert_int_equal(pthread_join(reader[i].thread, NULL), 0);
+		assert_true(reader[i].good);
+	}
+	assert_int_equal(shelf_bad(store_shelf(store)), 0);
+}
+
+static void
+test_no_part_of_a_damaged_piece_is_given_out(void **state)
+{
+	static uint8_t data[LARGE], got[100];
+	struct blob_piece p = { .size = LARGE };
+	char path[256], name[SHELF_NAME];
+	struct blob *b;
+	int fd;
+
+	(void)state;
+	fill(data, LARGE, 6);
+	digest_of(&p.id, data, LARGE);
+	b = make_blob(1, LARGE, &p.id);
+	blob_write(b, &p, data);
+	shelf_name(name, blob_key(b), SHELF_BLOB);
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY);
+	assert_int_equal(pwrite(fd, "wrong", 5, LARGE - 5), 5);
+	assert_int_equal(close(fd), 0);
+	assert_false(blob_read(b, &p, 0, got, sizeof(got)));
+	assert_int_equal(shelf_bad(store_shelf(store)), 1);
+	blob_write(b, &p, data);
+	assert_true(blob_read(b, &p, LARGE - 100, got, sizeof(got)));
+	assert_memory_equal(got, data + LARGE - 100, sizeof(got));
+}
+
 int
 main(void)
 {
@@ -202,6 +303,8 @@ main(void)
 		T(test_a_large_directory_that_changes_is_not_believed),
 		T(test_a_directory_of_another_pack_is_refused),
 		T(test_claims_are_those_of_the_map),
+		T(test_all_who_read_a_piece_at_once_get_it),
+		T(test_no_part_of_a_damaged_piece_is_given_out),
 	};
 
 	return cmocka_run_group_tests_name("store", tests, NULL, NULL);
