@@ -12,6 +12,7 @@
 #include "cache/store/blob.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +21,12 @@
 #include <unistd.h>
 
 #include "cache/base/buf.h"
+#include "cache/base/clock.h"
 #include "cache/base/err.h"
 #include "cache/base/io.h"
 #include "cache/base/lock.h"
 #include "cache/pack/pack_dir.h"
+#include "cache/store/around.h"
 #include "cache/store/directory.h"
 #include "cache/store/files.h"
 #include "cache/store/hashing.h"
@@ -46,6 +49,7 @@ struct blob {
 	_Atomic bool used, touched;
 	_Atomic bool has_files;
 	_Atomic unsigned lent;
+	struct around_blob around;
 	_Atomic size_t memory; /* of the directory */
 	/* one bit a piece; made once, under mu, when the layout is known */
 	_Atomic(_Atomic uint64_t *) verified;
@@ -285,6 +289,20 @@ read_and_hash(const struct files *f, const struct blob_piece *p, void *data)
 	return digest_equal(&is, &p->id);
 }
 
+/* Have the kernel read what lies around a piece, if that may serve. */
+static void
+read_around(struct blob *b, const struct files *f, const struct blob_piece *p)
+{
+	uint32_t now = (uint32_t)(dm_now_ms() / 1000) + 1;
+	uint64_t from, n;
+
+	if (around_due(shelf_around(b->shelf), &b->around, p->off, p->size, now,
+		&from, &n) &&
+	    files_claims_one(f, p->n))
+		(void)posix_fadvise(f->data, (off_t)from, (off_t)n,
+		    POSIX_FADV_WILLNEED);
+}
+
 /* The bytes are their own proof; the map is asked only when they fail. */
 static enum got
 read_small(struct blob *b, const struct files *f, const struct blob_piece *p,
@@ -293,6 +311,7 @@ read_small(struct blob *b, const struct files *f, const struct blob_piece *p,
 	uint8_t part[BLOB_SMALL];
 	void *data = want->size == p->size ? want->buf : part;
 
+	read_around(b, f, p);
 	if (!read_and_hash(f, p, data)) {
 		if (files_claims_one(f, p->n))
 			drop_piece(b, f, p);

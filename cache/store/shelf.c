@@ -26,6 +26,7 @@
 #include "cache/base/le.h"
 #include "cache/base/lock.h"
 #include "cache/base/log.h"
+#include "cache/store/around.h"
 #include "cache/store/quota.h"
 
 enum {
@@ -48,6 +49,7 @@ struct shelf {
 	_Atomic uint64_t bad;
 	_Atomic uint64_t refused;
 	_Atomic int64_t held_files, held_memory;
+	struct around around;
 
 	struct dm_mutex mu; /* guards all below */
 	uint64_t said_at;   /* when trouble was last logged, 0: never */
@@ -226,6 +228,7 @@ shelf_open(struct shelf **out, const char *dir, struct dm_err *err)
 		return dm_fail(err, DM_NOMEM, "cache");
 	atomic_init(&s->root, -1);
 	dm_mutex_init(&s->mu, DM_RANK_SHELF);
+	around_init(&s->around, 0);
 	if (snprintf(s->path, sizeof(s->path), "%s", dir) >= PATH_MAX) {
 		shelf_close(s);
 		return dm_fail(err, DM_INVALID,
@@ -257,6 +260,12 @@ shelf_close(struct shelf *s)
 	dm_closep(&root);
 	dm_mutex_destroy(&s->mu);
 	free(s);
+}
+
+struct around *
+shelf_around(struct shelf *s)
+{
+	return &s->around;
 }
 
 const char *

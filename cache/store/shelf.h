@@ -63,6 +63,9 @@ int shelf_set_limit(struct shelf *s, uint64_t limit,
 struct quota *shelf_quota(struct shelf *s);
 int shelf_root(const struct shelf *s); /* a descriptor, or -1 */
 
+/* What all blobs may read around small pieces. */
+struct around *shelf_around(struct shelf *s);
+
 /* May so many bytes be written to a blob that takes so much already?  If so,
  * say afterwards how many were. */
 bool shelf_take(struct shelf *s, uint64_t bytes, uint64_t has);
