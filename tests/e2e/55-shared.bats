@@ -171,7 +171,7 @@ no_daemons () {
 	need_root
 	local pids=() faults=150 limit=5000000 seed=${SEED:-$((RANDOM + 1))}
 	[ -z "${DM_FEW-}" ] || faults=50
-	[ -z "${SOAK-}" ] || faults=${SOAK_FAULTS:-20000}
+	[ -z "${SOAK-}" ] || faults=${SOAK_FAULTS:-$(soaked 20000)}
 	echo "seed $seed" >&2
 	grown_version
 	nginx_start repo

@@ -19,7 +19,7 @@ setup () {
 @test "what was acknowledged is there however unsynced writes are lost or torn" {
 	local seed=${SEED:-$((RANDOM + 1))} times=120 n
 	[ -z "${DM_FEW-}" ] || times=16
-	[ -z "${SOAK-}" ] || times=${SOAK_REPLAYS:-20000}
+	[ -z "${SOAK-}" ] || times=${SOAK_REPLAYS:-$(soaked 20000)}
 	echo "seed $seed"
 	n=$(python3 -B "$LIB/replay.py" "$times" "$seed" 3>&- 4>&-)
 	tried write-log-replays "$n" "$seed"
