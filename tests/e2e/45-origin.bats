@@ -137,12 +137,14 @@ exports_right () {
 	fails 1 'not a datamount repository' datamount ls "$URL/@main"
 }
 
-@test "a server that denies access is asked once" {
+@test "a server that denies access is not asked again" {
 	publish
 	httpd_start repo
 	httpd_rule '* * status=403'
 	fails 1 'HTTP 403' datamount ls "$URL/@main"
-	[ "$(httpd_count)" -eq 1 ]
+	[ "$(httpd_count '*datamount')" -eq 1 ]
+	[ "$(httpd_count '*refs/*')" -le 1 ] # asked for at the same time
+	[ "$(httpd_count)" -le 2 ]
 }
 
 @test "a URL with a password in it is refused, and not repeated" {
