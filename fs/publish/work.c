@@ -13,7 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cache/base/digest_pair.h"
 #include "cache/base/io.h"
 #include "cache/base/lock.h"
 #include "cache/pack/codec.h"
@@ -32,8 +31,7 @@ struct work_queue {
 	struct packer *packer; /* immutable after open, as nthreads */
 	pthread_t thread[THREADS_MAX + 1];
 	unsigned nthreads;
-	struct digest_pair *hash; /* the hasher's */
-	bool pairs; /* immutable: it gives chunks their digests, too */
+	struct digest_hasher *hash; /* the hasher's */
 
 	struct dm_mutex mu; /* guards all below; DM_RANK_PUBLISH */
 	pthread_cond_t todo, to_hash, done;
@@ -157,23 +155,19 @@ read_small(struct work *w, struct dm_err *err)
 	return 0;
 }
 
-/* Hash the item's data, unless the hasher did, and compress it if it must be
- * stored. */
+/* Hash the item's data, and compress it if it must be stored. */
 static int
-prepare(struct work_queue *q, struct work *w, struct codec *c,
-    struct dm_err *err)
+prepare(struct work *w, struct packer *p, struct codec *c, struct dm_err *err)
 {
 	const void *stored;
 	size_t size;
 
-	if (w->kind == WORK_SMALL || !q->pairs)
-		digest_of(&w->object.id, w->data, w->size);
+	digest_of(&w->object.id, w->data, w->size);
 	if (w->kind == WORK_SMALL)
 		w->id = w->object.id;
 	w->object.kind = OBJECT_DATA;
 	w->object.plain_size = (uint32_t)w->size;
-	if (packer_known(q->packer, &w->object.id, OBJECT_DATA, &w->known,
-		err) < 0)
+	if (packer_known(p, &w->object.id, OBJECT_DATA, &w->known, err) < 0)
 		return -1;
 	if (w->known)
 		return 0;
@@ -191,12 +185,12 @@ prepare(struct work_queue *q, struct work *w, struct codec *c,
 }
 
 static void
-work_do(struct work_queue *q, struct work *w, struct codec *c)
+work_do(struct work *w, struct packer *p, struct codec *c)
 {
 	if (w->kind == WORK_SMALL && w->data == NULL &&
 	    read_small(w, &w->err) < 0)
 		return;
-	(void)prepare(q, w, c, &w->err); /* the taker looks at w->err */
+	(void)prepare(w, p, c, &w->err); /* the taker looks at w->err */
 }
 
 static bool
@@ -211,22 +205,12 @@ for_hasher(const struct work *w)
 	return w->kind == WORK_CHUNK || w->kind == WORK_LARGE_END;
 }
 
-/* May a worker look at the next item?  It is not to be waited for. */
-static bool
-todo_ready_locked(struct work_queue *q) DM_REQUIRES(q->mu)
-{
-	const struct work *w = q->ring[q->next % RING];
-
-	return q->next < q->tail &&
-	    (!q->pairs || w->kind != WORK_CHUNK || w->hashed || w->zeros);
-}
-
 /* The next item for a worker, or NULL when the queue is closing. */
 static struct work *
 next_todo_locked(struct work_queue *q) DM_REQUIRES(q->mu)
 {
 	for (;;) {
-		while (!q->stopping && !todo_ready_locked(q))
+		while (!q->stopping && q->next == q->tail)
 			dm_cond_wait(&q->todo, &q->mu);
 		if (q->stopping)
 			return NULL;
@@ -245,14 +229,11 @@ worker(void *arg)
 
 	dm_lock(&q->mu);
 	while ((w = next_todo_locked(q)) != NULL) {
-		/* one signal may stand for many that became ready */
-		if (todo_ready_locked(q))
-			(void)pthread_cond_signal(&q->todo);
 		dm_unlock(&q->mu);
 		if (c == NULL)
 			(void)dm_fail(&w->err, DM_NOMEM, "compression");
 		else
-			work_do(q, w, c);
+			work_do(w, q->packer, c);
 		dm_lock(&q->mu);
 		w->done = true;
 		if (w == q->ring[q->head % RING])
@@ -282,18 +263,6 @@ next_to_hash_locked(struct work_queue *q) DM_REQUIRES(q->mu)
 /* The bytes of a chunk that is all zeros. */
 static uint8_t zeros[CHUNK_MAX];
 
-static void
-hash(struct work_queue *q, struct work *w)
-{
-	if (w->kind == WORK_LARGE_END)
-		digest_pair_get(q->hash, &w->id);
-	else if (w->zeros)
-		digest_pair_add(q->hash, zeros, w->size, NULL);
-	else
-		digest_pair_add(q->hash, w->data, w->size,
-		    q->pairs ? &w->object.id : NULL);
-}
-
 /* The thread that makes the digests of whole large files. */
 static void *
 hasher(void *arg)
@@ -304,12 +273,14 @@ hasher(void *arg)
 	dm_lock(&q->mu);
 	while ((w = next_to_hash_locked(q)) != NULL) {
 		dm_unlock(&q->mu);
-		hash(q, w);
+		if (w->kind == WORK_CHUNK)
+			digest_hasher_add(q->hash, w->zeros ? zeros : w->data,
+			    w->size);
+		else
+			digest_hasher_get(q->hash, &w->id);
 		dm_lock(&q->mu);
 		q->whole++;
 		w->hashed = true;
-		if (todo_ready_locked(q))
-			(void)pthread_cond_signal(&q->todo);
 		if (w == q->ring[q->head % RING])
 			(void)pthread_cond_signal(&q->done);
 	}
@@ -362,8 +333,7 @@ work_queue_open(struct work_queue **out, struct packer *packer,
 	dm_cond_init(&q->to_hash);
 	dm_cond_init(&q->done);
 	q->packer = packer;
-	q->pairs = digest_pair_pays();
-	q->hash = digest_pair_new();
+	q->hash = digest_hasher_new();
 	if (q->hash == NULL)
 		return dm_fail(err, DM_NOMEM, "queue of work");
 	if (threads == 0)
@@ -395,7 +365,7 @@ work_queue_close(struct work_queue *q)
 	(void)pthread_cond_destroy(&q->to_hash);
 	(void)pthread_cond_destroy(&q->done);
 	dm_mutex_destroy(&q->mu);
-	digest_pair_free(q->hash);
+	digest_hasher_free(q->hash);
 	free(q);
 }
 

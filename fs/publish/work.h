@@ -26,9 +26,6 @@ struct packer;
  *   WORK_LARGE_END                                gives the whole digest
  *   others          nothing                       nothing
  *
- * Where a processor makes two digests in the time of one, the hasher makes the
- * chunk's, too, and then a worker compresses it.
- *
  * The queue is bounded in items (so also in open directories) and bytes.
  */
 enum work_kind {
