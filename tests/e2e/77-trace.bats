@@ -93,6 +93,24 @@ is_cached () { # is_cached FILE BYTES
 		"data/$1")" = "$2" ]
 }
 
+@test "the next worker goes on with a trace" {
+	need_fuse
+	publish
+	printf '%s\n' 'datamount trace 1' '0 a/f01' '0 b/f02' >trace
+	httpd_rule '/packs/* * delay=300'
+	datamount mount "$URL/" data --no-source --replay-trace trace
+	kill -KILL "$(status_of data worker)"
+	eventually is_cached a/f01 3000
+	eventually is_cached b/f02 3000
+	# and ends while it waits for an answer
+	datamount umount data
+	datamount cache clear
+	httpd_rule '/packs/* * delay=300'
+	datamount mount "$URL/" data --no-source --replay-trace trace
+	datamount umount data
+	not is_mounted data
+}
+
 @test "a trace serves another version, and part of one" {
 	need_fuse
 	publish
