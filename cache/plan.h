@@ -19,7 +19,7 @@ enum {
 	PLAN_AHEAD = 16 << 20,  /* of what is fetched ahead of one */
 	PLAN_GAP = 64 << 10,    /* of pieces that are here, fetched over */
 	PLAN_LARGE = 128 << 10, /* a piece from this size on comes alone */
-	PLAN_PIECES = 2048,     /* in each direction */
+	PLAN_PIECES = 4096,     /* in each direction: all of a pack of trees */
 };
 
 /* Some pieces of a pack, in order. */
