@@ -17,10 +17,10 @@
 #include "fs/publish/cache_file.h"
 
 enum {
-	READS = 256,            /* in one transaction: locking costs */
-	BATCH = 4096,           /* notes in one transaction */
-	BATCH_BYTES = 64 << 20, /* of their paths */
-	SPARE = 4096,           /* rows of lost files that do not matter */
+	READS = 256,   /* in one transaction: locking costs */
+	BATCH = 16384, /* notes in one transaction: it takes some fsyncs */
+	BATCH_BYTES = 4 << 20, /* of their paths */
+	SPARE = 4096,          /* rows of lost files that do not matter */
 };
 
 static const char *const tables[] = {
@@ -65,7 +65,7 @@ static const char *const query_sql[NQUERIES] = {
 
 struct note {
 	size_t path; /* where it begins in the paths */
-	struct stat st;
+	int64_t dev, ino, size, mtime, ctime;
 	struct digest id;
 };
 
@@ -271,11 +271,11 @@ write_notes(struct stat_cache *sc, struct dm_err *err)
 		sqlite3_stmt *q =
 		    bind_path(sc, Q_NOTE, sc->paths.data + n->path);
 
-		sqlite3_bind_int64(q, 3, (int64_t)n->st.st_dev);
-		sqlite3_bind_int64(q, 4, (int64_t)n->st.st_ino);
-		sqlite3_bind_int64(q, 5, (int64_t)n->st.st_size);
-		sqlite3_bind_int64(q, 6, ns(&n->st.st_mtim));
-		sqlite3_bind_int64(q, 7, ns(&n->st.st_ctim));
+		sqlite3_bind_int64(q, 3, n->dev);
+		sqlite3_bind_int64(q, 4, n->ino);
+		sqlite3_bind_int64(q, 5, n->size);
+		sqlite3_bind_int64(q, 6, n->mtime);
+		sqlite3_bind_int64(q, 7, n->ctime);
 		sqlite3_bind_blob(q, 8, n->id.bytes, DIGEST_SIZE,
 		    SQLITE_STATIC);
 		if (run(sc, Q_NOTE, err) < 0)
@@ -294,12 +294,20 @@ stat_cache_note(struct stat_cache *sc, const char *path, const struct stat *st,
 
 	if (!stat_cache_trusts(st, at_ns))
 		return 0;
-	if (sc->nnotes == BATCH && write_notes(sc, err) < 0)
+	if ((sc->nnotes == BATCH ||
+		sc->paths.size + DM_PATH_MAX >= BATCH_BYTES) &&
+	    write_notes(sc, err) < 0)
 		return -1;
 	n = &sc->note[sc->nnotes];
-	n->path = sc->paths.size;
-	n->st = *st;
-	n->id = *id;
+	*n = (struct note){
+		.path = sc->paths.size,
+		.dev = (int64_t)st->st_dev,
+		.ino = (int64_t)st->st_ino,
+		.size = (int64_t)st->st_size,
+		.mtime = ns(&st->st_mtim),
+		.ctime = ns(&st->st_ctim),
+		.id = *id,
+	};
 	if (dm_buf_append(&sc->paths, path, strlen(path) + 1, err) < 0)
 		return -1;
 	sc->nnotes++;
