@@ -48,6 +48,7 @@ httpd_conn_close(struct httpd_conn *c, bool reset)
 {
 	static const struct linger now = { .l_onoff = 1 };
 
+	httpd_tls_end(c, reset);
 	if (reset)
 		(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now,
 		    sizeof(now));
@@ -102,14 +103,18 @@ accept_main(void *arg)
 }
 
 static int
-listen_on_loopback(struct httpd *h, struct dm_err *err)
+listen_on_loopback(struct httpd *h, unsigned port, struct dm_err *err)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t size = sizeof(a);
+	const int on = 1;
 
 	h->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (h->listen_fd < 0 ||
+	    setsockopt(h->listen_fd, SOL_SOCKET, SO_REUSEADDR, &on,
+		sizeof(on)) < 0 ||
 	    bind(h->listen_fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
 	    listen(h->listen_fd, 128) < 0 ||
 	    getsockname(h->listen_fd, (struct sockaddr *)&a, &size) < 0)
@@ -120,14 +125,18 @@ listen_on_loopback(struct httpd *h, struct dm_err *err)
 }
 
 static int
-set_up(struct httpd *h, const char *root, struct dm_err *err)
+set_up(struct httpd *h, const char *root, const struct httpd_options *opt,
+    struct dm_err *err)
 {
 	int rc;
 
 	h->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (h->root_fd < 0)
 		return dm_fail_errno(err, "open %s", root);
-	if (listen_on_loopback(h, err) < 0)
+	if (opt->cert != NULL &&
+	    httpd_tls_open(h, opt->cert, opt->key, err) < 0)
+		return -1;
+	if (listen_on_loopback(h, opt->port, err) < 0)
 		return -1;
 	rc = pthread_create(&h->acceptor, NULL, accept_main, h);
 	if (rc == 0)
@@ -144,6 +153,7 @@ tear_down(struct httpd *h)
 	free(h->entries);
 	dm_closep(&h->listen_fd);
 	dm_closep(&h->root_fd);
+	httpd_tls_close(h);
 	pthread_cond_destroy(&h->changed);
 	dm_mutex_destroy(&h->mu);
 	free(h);
@@ -151,6 +161,15 @@ tear_down(struct httpd *h)
 
 int
 httpd_start(struct httpd **out, const char *root, struct dm_err *err)
+{
+	static const struct httpd_options plain = { 0 };
+
+	return httpd_start_with(out, root, &plain, err);
+}
+
+int
+httpd_start_with(struct httpd **out, const char *root,
+    const struct httpd_options *opt, struct dm_err *err)
 {
 	struct httpd *h = calloc(1, sizeof(*h));
 
@@ -161,7 +180,7 @@ httpd_start(struct httpd **out, const char *root, struct dm_err *err)
 	h->log_fd = -1;
 	dm_mutex_init(&h->mu, DM_RANK_NET);
 	dm_cond_init(&h->changed);
-	if (set_up(h, root, err) < 0) {
+	if (set_up(h, root, opt, err) < 0) {
 		tear_down(h);
 		return -1;
 	}

@@ -33,12 +33,15 @@ struct dm_err;
  *	header=N:V	this header too ("_" stands for a space); one a rule
  *	redirect=URL	302 to URL
  *	raw=TEXT	this line instead of HTTP, then close
+ *	swap=PATH	this file of the folder in place of the one asked for
  *	html		200 with an HTML page
  *	norange		200 and the whole file to a range
  *	shift=N		206 with a range that lies N bytes further on
+ *	content-range=T	206 with this header ("_" stands for a space)
  *	short=N		206 with at most N bytes of the range
  *	flip=N		the byte at offset N of the file is wrong
  *	tail=N		N bytes more than the file or range has
+ *	length=N	Content-Length says N, whatever the body has
  *	chunked		Transfer-Encoding: chunked
  *	endless		the body never ends
  *	truncate=N	N bytes of the body, then close
@@ -59,6 +62,15 @@ struct httpd;
 
 int httpd_start(struct httpd **out, const char *root,
     struct dm_err *err) DM_MUST_CHECK;
+
+struct httpd_options {
+	unsigned port;          /* 0: one that is free */
+	const char *cert, *key; /* PEM files; NULL: no TLS */
+};
+
+/* The same, with these; with a certificate clients may begin with TLS, too. */
+int httpd_start_with(struct httpd **out, const char *root,
+    const struct httpd_options *opt, struct dm_err *err) DM_MUST_CHECK;
 
 /* End every connection and thread. */
 void httpd_stop(struct httpd *h);

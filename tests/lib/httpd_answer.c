@@ -35,6 +35,7 @@ struct answer {
 	uint64_t first, size; /* what of file or text is the body */
 	bool has_length;      /* Content-Length is sent */
 	bool is_last;         /* the connection ends after it */
+	bool is_tls;
 };
 
 static void
@@ -113,20 +114,21 @@ set_range(struct answer *a)
 }
 
 static bool
-is_folder(const struct httpd_request *r)
+is_folder(const char *path)
 {
-	return r->path[strlen(r->path) - 1] == '/';
+	return path[strlen(path) - 1] == '/';
 }
 
 static void
 set_file(struct answer *a, int root_fd)
 {
+	const char *of =
+	    a->fault.swap[0] != '\0' ? a->fault.swap : a->request->path;
 	char path[TARGET_MAX + 16];
 	struct stat st;
 
-	(void)snprintf(path, sizeof(path), "%s%s",
-	    a->request->path + strspn(a->request->path, "/"),
-	    is_folder(a->request) ? "index.html" : "");
+	(void)snprintf(path, sizeof(path), "%s%s", of + strspn(of, "/"),
+	    is_folder(of) ? "index.html" : "");
 	if (strstr(path, "..") == NULL)
 		a->fd =
 		    openat(root_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -195,7 +197,9 @@ send_head(struct httpd_conn *c, const struct answer *a)
 		(void)snprintf(value, sizeof(value),
 		    "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, a->first,
 		    a->first + a->size - 1, a->file_size);
-		put_line(head, "Content-Range: ", value);
+		put_line(head, "Content-Range: ",
+		    a->fault.content_range[0] != '\0' ? a->fault.content_range :
+							value);
 	}
 	if (a->status == 416) {
 		(void)snprintf(value, sizeof(value), "bytes */%" PRIu64,
@@ -203,7 +207,8 @@ send_head(struct httpd_conn *c, const struct answer *a)
 		put_line(head, "Content-Range: ", value);
 	}
 	(void)snprintf(value, sizeof(value), "%" PRIu64,
-	    a->size + tail_size(a));
+	    a->fault.length != RULE_NEVER ? (uint64_t)a->fault.length :
+					    a->size + tail_size(a));
 	put_line(head, "Content-Length: ", a->has_length ? value : "");
 	put_line(head,
 	    "Transfer-Encoding: ", a->fault.chunked ? "chunked" : "");
@@ -211,7 +216,7 @@ send_head(struct httpd_conn *c, const struct answer *a)
 	if (strncasecmp(a->fault.header, "ETag:", 5) != 0)
 		put_line(head, "ETag: ", a->etag);
 	put_line(head, "Content-Type: ",
-	    a->text != NULL || is_folder(a->request) ?
+	    a->text != NULL || is_folder(a->request->path) ?
 		"text/html" :
 		"application/octet-stream");
 	put_line(head, "Retry-After: ", a->fault.retry_after);
@@ -277,7 +282,7 @@ is_plain(const struct answer *a)
 {
 	const struct httpd_fault *f = &a->fault;
 
-	return a->text == NULL && !f->chunked && !f->endless &&
+	return a->text == NULL && !a->is_tls && !f->chunked && !f->endless &&
 	    f->flip == RULE_NEVER && f->tail == RULE_NEVER &&
 	    f->drip == RULE_NEVER && break_at(f) == UINT64_MAX;
 }
@@ -362,7 +367,7 @@ respond(struct httpd_conn *c, struct answer *a)
 bool
 httpd_answer(struct httpd_conn *c, const struct httpd_request *r)
 {
-	struct answer a = { .request = r, .fd = -1 };
+	struct answer a = { .request = r, .fd = -1, .is_tls = c->tls != NULL };
 	bool go_on;
 
 	a.line = httpd_note(c, r, &a.fault);

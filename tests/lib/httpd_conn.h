@@ -13,7 +13,9 @@
 #include "tests/lib/httpd_rule.h"
 
 struct dm_buf;
+struct dm_err;
 struct httpd;
+struct ssl_st;
 
 enum { REQUEST_MAX = 16384, TARGET_MAX = 4096, FIELD_MAX = 128 };
 
@@ -38,7 +40,8 @@ struct httpd_conn {
 	struct httpd_conn *next;
 	struct httpd *h;
 	int fd;
-	int root_fd; /* of the folder served; borrowed */
+	int root_fd;        /* of the folder served; borrowed */
+	struct ssl_st *tls; /* or NULL */
 	uint64_t number;
 	pthread_t thread;
 	_Atomic bool over;
@@ -58,6 +61,19 @@ bool httpd_control(struct httpd_conn *c, const struct httpd_request *r,
 
 /* End the connection, properly or by a TCP reset; fd is -1 then. */
 void httpd_conn_close(struct httpd_conn *c, bool reset);
+
+/* What a certificate and its key (PEM) make possible: clients that begin with
+ * TLS get it, others plain HTTP. */
+int httpd_tls_open(struct httpd *h, const char *cert, const char *key,
+    struct dm_err *err) DM_MUST_CHECK;
+void httpd_tls_close(struct httpd *h);
+
+/* Agree on TLS, if the client wants it; end it; read at most (0: the end), or
+ * write all, of size bytes. */
+bool httpd_tls_begin(struct httpd_conn *c);
+void httpd_tls_end(struct httpd_conn *c, bool reset);
+ssize_t httpd_tls_read(struct httpd_conn *c, void *out, size_t size);
+bool httpd_tls_write(struct httpd_conn *c, const void *data, size_t size);
 
 /* Send all; false if the peer is gone. */
 bool httpd_send(struct httpd_conn *c, const void *data, size_t size);

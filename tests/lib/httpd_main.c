@@ -13,16 +13,17 @@
 #include "tests/lib/httpd.h"
 
 static const char usage[] =
-    "usage: httpd [--port-file FILE] [--log FILE] [--rule RULE]... ROOT\n"
-    "Serve the files below ROOT on 127.0.0.1 and print the port. SIGTERM\n"
-    "ends it.\n"
+    "usage: httpd [--port N] [--port-file FILE] [--cert FILE --key FILE]\n"
+    "             [--log FILE] [--rule RULE]... ROOT\n"
+    "Serve the files below ROOT on 127.0.0.1, over TLS too if there is a\n"
+    "certificate, and print the port. SIGTERM ends it.\n"
     "\n"
     "RULE is GLOB WHICH FAULT..., for instance: '/packs/* 1-2 status=503'\n"
     "WHICH: * | N | N-M | N-\n"
     "FAULT: barrier=NAME delay=MS drop status=N body=TEXT retry-after=T\n"
-    "       header=NAME:VALUE redirect=URL raw=TEXT html norange shift=N short=N\n"
-    "       flip=N tail=N chunked endless truncate=N reset=N stall=N\n"
-    "       drip=BYTES_A_SECOND hangup\n"
+    "       header=NAME:VALUE redirect=URL raw=TEXT swap=PATH html norange\n"
+    "       shift=N content-range=T short=N flip=N tail=N length=N chunked\n"
+    "       endless truncate=N reset=N stall=N drip=BYTES_A_SECOND hangup\n"
     "\n"
     "Control, with curl:\n"
     "  curl -d '/x * status=500' http://127.0.0.1:PORT/.ctl/rule\n"
@@ -63,6 +64,7 @@ tell_port(const struct httpd *h, const char *port_file, struct dm_err *err)
 
 struct options {
 	const char *port_file, *log, *rules[64];
+	struct httpd_options server;
 	int nrules;
 };
 
@@ -71,6 +73,9 @@ read_options(struct options *o, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "port-file", required_argument, NULL, 'p' },
+		{ "port", required_argument, NULL, 'n' },
+		{ "cert", required_argument, NULL, 'c' },
+		{ "key", required_argument, NULL, 'k' },
 		{ "log", required_argument, NULL, 'l' },
 		{ "rule", required_argument, NULL, 'r' },
 		{ "help", no_argument, NULL, 'h' },
@@ -84,6 +89,13 @@ read_options(struct options *o, int argc, char **argv)
 			o->port_file = optarg;
 		else if (c == 'l')
 			o->log = optarg;
+		else if (c == 'n')
+			o->server.port =
+			    (unsigned)strtoul(optarg, NULL, 10) & 0xffff;
+		else if (c == 'c')
+			o->server.cert = optarg;
+		else if (c == 'k')
+			o->server.key = optarg;
 		else if (c == 'r' && o->nrules < 64)
 			o->rules[o->nrules++] = optarg;
 		else
@@ -99,7 +111,7 @@ run(const struct options *o, const char *root, const sigset_t *ends,
 	struct httpd *h = NULL;
 	int rc, signal_number;
 
-	if (httpd_start(&h, root, err) < 0)
+	if (httpd_start_with(&h, root, &o->server, err) < 0)
 		return -1;
 	rc = o->log != NULL ? use_log(h, o->log, err) : 0;
 	for (int i = 0; rc == 0 && i < o->nrules; i++)

@@ -14,12 +14,12 @@ enum { RULE_TEXT = 256, RULE_NEVER = -1 };
 /* What is to go wrong with one answer; see httpd.h. */
 struct httpd_fault {
 	char barrier[RULE_TEXT], body[RULE_TEXT], retry_after[RULE_TEXT],
-	    header[RULE_TEXT], redirect[RULE_TEXT],
-	    raw[RULE_TEXT]; /* "" for none */
+	    header[RULE_TEXT], redirect[RULE_TEXT], raw[RULE_TEXT],
+	    swap[RULE_TEXT], content_range[RULE_TEXT]; /* "" for none */
 	bool drop, html, norange, chunked, endless, hangup;
 	/* RULE_NEVER for none */
-	int64_t delay, status, shift, short_, flip, tail, truncate, reset,
-	    stall, drip;
+	int64_t delay, status, shift, short_, flip, tail, length, truncate,
+	    reset, stall, drip;
 };
 
 struct httpd_rule {

@@ -108,8 +108,10 @@ static bool
 fill(struct httpd_conn *c, size_t size)
 {
 	while (c->in_size < size) {
-		ssize_t n = recv(c->fd, c->in + c->in_size,
-		    sizeof(c->in) - c->in_size, 0);
+		char *to = c->in + c->in_size;
+		size_t room = sizeof(c->in) - c->in_size;
+		ssize_t n = c->tls != NULL ? httpd_tls_read(c, to, room) :
+					     recv(c->fd, to, room, 0);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -175,8 +177,9 @@ httpd_conn_main(void *conn)
 	sigemptyset(&pipe_signal);
 	sigaddset(&pipe_signal, SIGPIPE);
 	(void)pthread_sigmask(SIG_BLOCK, &pipe_signal, NULL);
-	while (r != NULL && serve_one(c, r))
-		;
+	if (r != NULL && httpd_tls_begin(c))
+		while (serve_one(c, r))
+			;
 	free(r);
 	httpd_conn_close(c, false);
 	atomic_store(&c->over, true);
@@ -186,6 +189,8 @@ httpd_conn_main(void *conn)
 bool
 httpd_send(struct httpd_conn *c, const void *data, size_t size)
 {
+	if (c->tls != NULL)
+		return httpd_tls_write(c, data, size);
 	for (size_t done = 0; done < size;) {
 		ssize_t n = send(c->fd, (const char *)data + done, size - done,
 		    MSG_NOSIGNAL);

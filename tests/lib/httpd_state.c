@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,14 +142,13 @@ httpd_note_end(struct httpd *h, struct httpd_line l)
 	dm_buf_release(&line);
 }
 
-/* Whether the client has closed its end. */
+/* Whether the client has closed its end; what it sent before may be unread. */
 static bool
 peer_left(const struct httpd_conn *c)
 {
-	char byte;
-	ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	struct pollfd p = { .fd = c->fd, .events = POLLRDHUP };
 
-	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+	return poll(&p, 1, 0) > 0;
 }
 
 bool

@@ -11,6 +11,7 @@
 #include "tests/lib/httpd_rule.h"
 
 struct httpd_conn;
+struct ssl_ctx_st;
 
 struct httpd_entry {
 	char *path; /* for globs */
@@ -29,6 +30,7 @@ struct httpd {
 	int listen_fd, root_fd;
 	unsigned port;
 	char url[40];
+	struct ssl_ctx_st *tls; /* or NULL: plain only */
 	pthread_t acceptor;
 
 	struct dm_mutex mu;
