@@ -13,6 +13,7 @@
 #include "cache/base/log.h"
 #include "fs/mount/attr.h"
 #include "fs/mount/fault.h"
+#include "fs/mount/late.h"
 #include "fs/mount/mount.h"
 #include "fs/mount/passthrough.h"
 #include "fs/mount/tracing.h"
@@ -145,8 +146,11 @@ run_read(struct task *t, struct dm_err *err)
 		return -1;
 	tracing_note(t->worker, &node, (uint64_t)t->off, t->size);
 	if (version_read(v, &node, t->on->buf, t->size, (uint64_t)t->off, &n,
-		&t->wait, err) < 0)
+		&t->wait, err) < 0) {
+		if (err->code == DM_OFFLINE && !t->late)
+			late_note(t);
 		return -1;
+	}
 	shared_count(s, STAT_read, 1);
 	shared_count(s, STAT_bytes_read, n);
 	fault_clear(t->worker, t->ino);
@@ -162,8 +166,10 @@ op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct task *t = task_of(req);
 
 	(void)fi;
+	t->ino = ino;
 	t->size = size;
 	t->off = off;
+	t->late = late_again(t);
 	task_start(req, ino, "read", run_read);
 }
 

@@ -212,6 +212,8 @@ task_start(fuse_req_t req, fuse_ino_t ino, const char *what, task_run_fn fn)
 	t->run = fn;
 	t->watched = false;
 	atomic_store(&t->interrupted, false);
+	if (t->late && timeout != 0)
+		timeout = 1;
 	cache_wait_init(&t->wait, wake,
 	    timeout == 0 ? dm_deadline_ms(0) : started + timeout);
 	run(t);

@@ -53,6 +53,7 @@ struct task {
 	uint64_t unique; /* of the request */
 	bool replayed;   /* an earlier worker may have answered it */
 	bool watched;    /* libfuse tells us of interrupts */
+	bool late;       /* see late.h: it is not to wait */
 	_Atomic int state;
 	_Atomic bool interrupted;
 	struct task *next; /* in the queue */

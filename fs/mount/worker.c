@@ -154,6 +154,7 @@ worker_handle(struct thread *th, unsigned slot)
 		w->pool.tasks[slot].on = th;
 		w->pool.tasks[slot].unique = h->unique;
 		w->pool.tasks[slot].replayed = th->replays;
+		w->pool.tasks[slot].late = false;
 		h->pid = slot; /* task_of() finds it by this */
 		fuse_session_process_buf(w->session, &buf);
 	}

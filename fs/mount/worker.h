@@ -2,6 +2,7 @@
 #ifndef DM_MOUNT_WORKER_H
 #define DM_MOUNT_WORKER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -10,6 +11,7 @@
 #include "cache/base/err.h"
 #include "fs/format/commit.h"
 #include "fs/mount/confine.h"
+#include "fs/mount/late.h"
 #include "fs/mount/opens.h"
 #include "fs/mount/task.h"
 #include "fs/mount/tracing.h"
@@ -66,6 +68,10 @@ struct worker {
 	struct dm_mutex fault_mu; /* of faults: see fault.c */
 	uint64_t fault_window_ms;
 	unsigned fault_logged, fault_dropped;
+	/* likewise, but for the time, which is atomic: see late.c */
+	struct late_read late[LATE_READS];
+	unsigned late_next;
+	_Atomic uint64_t late_until_ms; /* the last one's */
 };
 
 /* The request in the slot was answered: a worker that comes after this one

@@ -1,0 +1,33 @@
+/* fs/mount/late.h - who waited in vain does not wait again at once. */
+#ifndef DM_MOUNT_LATE_H
+#define DM_MOUNT_LATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct task;
+
+/*
+ * A page that the kernel could not read ahead it asks for once more, by
+ * itself, and where a mapping is read a third and a fourth time, before it
+ * tells the reader; and so does each reader who waited for the page of
+ * another.  Were each of these requests waited for until its deadline, one
+ * call would take several times the mount's timeout.  So for a moment after a
+ * read timed out, a tenth of the timeout and at most a second, what is asked
+ * for of the same place gets what is here, or fails.
+ */
+enum { LATE_MS_MAX = 1000, LATE_READS = 64 };
+
+struct late_read {
+	uint64_t ino;
+	uint64_t off, end;
+	uint64_t until_ms; /* clock.h */
+};
+
+/* t, a read that had its time, has timed out. */
+void late_note(const struct task *t);
+
+/* Is t, a read, such a repetition? */
+bool late_again(const struct task *t);
+
+#endif
