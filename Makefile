@@ -69,12 +69,16 @@ LIB_SRC  += tests/coverage/exit.c
 endif
 CMD_SRC  := $(wildcard fs/cmd/*.c)
 CMD_MAIN := fs/cmd/main.c $(wildcard fs/cmd/cmd_*.c)
-AID_SRC  := $(filter-out %_main.c,$(wildcard tests/lib/*.c))
+AID_SRC  := $(filter-out %_main.c %/preload.c,$(wildcard tests/lib/*.c))
 UNIT     := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/*.c))
 FUZZ     := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY   := $(patsubst build/fuzz/%,$B/replay/%,$(FUZZ))
 FUZZ_FLAGS := -g -O1 -std=gnu11 -pthread -fsanitize=address,undefined
 AIDS     := $B/httpd $B/model $B/posix $B/hostile
+# Sanitizers have to be first among what is loaded.
+ifeq ($(filter asan tsan,$(VARIANT)),)
+AIDS     += $B/preload.so
+endif
 E2E      := $(sort $(wildcard tests/e2e/*.bats))
 SCRIPTS  := $(wildcard scripts/* tests/e2e/* tests/passthrough/*) .ci/run
 MAN      := $(wildcard man/*.[1-9])
@@ -136,6 +140,11 @@ $B/hostile: $(call objs,tests/lib/hostile_main.c $(AID_SRC)) $B/libdatamount.a
 
 $B/posix: $(call objs,tests/lib/posix_main.c) $B/libdatamount.a
 	$(call Q,LD)$(CC) $(DM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DM_LDLIBS)
+
+# What makes calls of a program fail.
+$B/preload.so: tests/lib/preload.c
+	@mkdir -p $(@D)
+	$(call Q,LD)$(CC) -D_GNU_SOURCE $(CPPFLAGS) -std=gnu11 -fPIC -shared -Wall -Wextra $(CFLAGS) $(LDFLAGS) -o $@ $<
 
 # Readers whose time is the file system's.
 $B/reader: tests/bench/reader.c
