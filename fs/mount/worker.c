@@ -35,9 +35,10 @@
 #include "fs/mount/passthrough.h"
 
 enum {
-	WORKER_STATX = 52,      /* FUSE_STATX, where headers have it */
-	WORKER_TICK_S = 2,      /* between looks at whether it is outdated */
-	WORKER_LAST_MS = 10000, /* for the warden to unmount */
+	WORKER_STATX = 52,       /* FUSE_STATX, where headers have it */
+	WORKER_LONG = 128 << 10, /* bytes of a read that takes long */
+	WORKER_TICK_S = 2,       /* between looks at whether it is outdated */
+	WORKER_LAST_MS = 10000,  /* for the warden to unmount */
 };
 
 static struct fuse_in_header *
@@ -211,6 +212,25 @@ read_request(struct thread *th, unsigned slot)
 	}
 }
 
+static void
+no_more_requests(struct worker *w)
+{
+	if (errno != ENODEV && errno != ECONNABORTED && errno != 0)
+		dm_log(DM_LOG_ERROR, "fuse", "read requests: %m");
+	(void)pthread_kill(w->main, SIGUSR2);
+}
+
+/* Bytes to copy, and perhaps to hash, for much longer than it takes to call
+ * another thread. */
+static bool
+is_long(struct worker *w, unsigned slot)
+{
+	const struct fuse_in_header *h = header(w, slot);
+	const struct fuse_read_in *in = (const void *)(h + 1);
+
+	return h->opcode == FUSE_READ && in->size > WORKER_LONG;
+}
+
 static void *
 reader(void *arg)
 {
@@ -220,12 +240,16 @@ reader(void *arg)
 
 	if (!task_take(&w->pool, &slot))
 		return NULL;
-	while (read_request(th, slot))
+	while (lookout_enter(&w->lookout, w->start.fuse_fd)) {
+		if (!read_request(th, slot)) {
+			no_more_requests(w);
+			break;
+		}
+		lookout_taken(&w->lookout, w->start.fuse_fd, is_long(w, slot));
 		if (!worker_handle(th, slot) && !task_take(&w->pool, &slot))
-			return NULL;
-	if (errno != ENODEV && errno != ECONNABORTED && errno != 0)
-		dm_log(DM_LOG_ERROR, "fuse", "read requests: %m");
-	(void)pthread_kill(w->main, SIGUSR2);
+			break;
+	}
+	lookout_end(&w->lookout);
 	return NULL;
 }
 
@@ -593,6 +617,7 @@ set_up(struct worker *w, struct dm_err *err)
 	const struct mount_spec *spec = w->start.spec;
 
 	dm_mutex_init(&w->fault_mu, DM_RANK_WORKER);
+	lookout_init(&w->lookout);
 	if (commit_decode(&w->commit, spec->commit, spec->commit_size, err) < 0)
 		return dm_wrap(err, "commit");
 	w->root.ino = FUSE_ROOT_ID;
@@ -630,6 +655,7 @@ tear_down(struct worker *w)
 	net_close(w->net); /* ends what still uses the origin */
 	origin_close(w->origin);
 	task_pool_release(&w->pool);
+	lookout_release(&w->lookout);
 }
 
 /* Signals wait for serve(), and threads inherit that; but what tells of a bug

@@ -12,6 +12,7 @@
 #include "fs/format/commit.h"
 #include "fs/mount/confine.h"
 #include "fs/mount/late.h"
+#include "fs/mount/lookout.h"
 #include "fs/mount/opens.h"
 #include "fs/mount/task.h"
 #include "fs/mount/tracing.h"
@@ -64,6 +65,7 @@ struct worker {
 	unsigned nthreads;
 
 	struct opens opens;       /* locks itself */
+	struct lookout lookout;   /* likewise */
 	struct task_pool pool;    /* likewise */
 	struct dm_mutex fault_mu; /* of faults: see fault.c */
 	uint64_t fault_window_ms;
