@@ -62,6 +62,23 @@ silent () {
 	datamount umount data
 }
 
+# Every test looks for the secrets that were planted for it (helpers.bash).
+@test "a secret that is told is found, wherever it is told" {
+	dm_silent
+	mkdir -p a/b
+	printf 'x\0%s\0y' "$DM_SECRET" >a/b/cache
+	run ! dm_silent
+	rm a/b/cache
+	printf 'Authorization: Basic %s' \
+		"$(printf 'bird:%s' "$DM_SECRET" | base64)" >log
+	run ! dm_silent
+	rm log
+	run echo "$DM_SECRET"
+	run ! dm_silent
+	run echo no
+	dm_silent
+}
+
 @test "a query of a pinned URL is no part of logs and statuses" {
 	need_fuse
 	publish

@@ -38,10 +38,59 @@ dm_setup () {
 		'[init]' 'defaultBranch = main' '[protocol "file"]' \
 		'allow = always' '[advice]' 'detachedHead = false' \
 		>"$GIT_CONFIG_GLOBAL"
+	dm_plant
 	DM_BIN=$(dirname "$(realpath "$DATAMOUNT")")
 	PATH=$DM_BIN:$PATH:/usr/sbin:/sbin
 	DM_PIDS=
 	cd "$T" || return 1
+}
+
+# A secret where programs keep theirs.  Nothing here is for datamount: it must
+# get into nothing that it writes, and dm_teardown looks.
+DM_SECRET=kanarie-5f2c9
+dm_plant () {
+	local name
+	mkdir -p "$HOME/.aws"
+	printf 'machine 127.0.0.1 login bird password %s\ndefault %s %s\n' \
+		"$DM_SECRET" 'login bird password' "$DM_SECRET" >"$HOME/.netrc"
+	printf '[default]\naws_secret_access_key = %s\n' "$DM_SECRET" \
+		>"$HOME/.aws/credentials"
+	printf 'http://bird:%s@127.0.0.1\n' "$DM_SECRET" \
+		>"$HOME/.git-credentials"
+	printf '[http]\n\textraHeader = Authorization: Bearer %s\n' \
+		"$DM_SECRET" >>"$GIT_CONFIG_GLOBAL"
+	printf -- '-H "Authorization: Bearer %s"\n' "$DM_SECRET" \
+		>"$HOME/.datamountrc"
+	chmod 600 "$HOME"/.netrc "$HOME"/.aws/credentials \
+		"$HOME"/.git-credentials "$HOME"/.datamountrc
+	for name in AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN GITHUB_TOKEN \
+		HF_TOKEN DATAMOUNT_TOKEN DATAMOUNT_PASSWORD NETRC_PASSWORD \
+		PROXY_PASSWORD; do
+		export "$name=$DM_SECRET"
+	done
+}
+
+# Whether nobody has told it: not what the last commands said, what this test
+# printed, or any file below $T but those above.  Of large files, none is of a
+# program that talks.
+dm_silent () {
+	local basic told
+	basic=$(printf 'bird:%s' "$DM_SECRET" | base64)
+	told=$(
+		printf '%s\n' "${output-}" "${stderr-}" |
+			grep -aF -e "$DM_SECRET" -e "$basic" || true
+		[ ! -f "${BATS_OUT-}" ] ||
+			grep -aF -e "$DM_SECRET" -e "$basic" "$BATS_OUT" || true
+		find "$T" -xdev -path "$T/home/.netrc" -o -path "$T/home/.aws" \
+			-prune -o -path "$T/home/.git-credentials" -o \
+			-path "$T/home/.gitconfig" -o \
+			-path "$T/home/.datamountrc" -o \
+			-type f -size -16384k -print0 2>/dev/null |
+			xargs -0r grep -lasF -e "$DM_SECRET" -e "$basic" || true
+	)
+	[ -z "$told" ] && return 0
+	printf 'a secret was told: %s\n' "$told" | sed "s/$DM_SECRET/***/g" >&2
+	return 1
 }
 
 # strace; leaks cannot be looked for in what is traced.
@@ -75,7 +124,7 @@ dm_mounts () {
 }
 
 dm_teardown () {
-	local m pid
+	local m pid silent=0
 	cd / || return 1
 	# Also what a test that failed left in the background: bats would wait.
 	for pid in $DM_PIDS $(jobs -p); do
@@ -87,6 +136,7 @@ dm_teardown () {
 			umount -l "$m" 2>/dev/null ||
 			fusermount3 -uz "$m" || true
 	done
+	dm_silent || silent=1
 	# A daemon's log explains a test that failed.
 	if [ -z "$BATS_TEST_COMPLETED" ]; then
 		find "$XDG_STATE_HOME" -name '*.log' -exec tail -n 30 {} + \
@@ -94,6 +144,7 @@ dm_teardown () {
 	fi
 	chmod -R u+rwX "$T" 2>/dev/null || true
 	rm -rf "$T"
+	return "$silent"
 }
 
 # Skip where FUSE is missing; DM_REQUIRE_FUSE=1 makes that a failure.
