@@ -59,7 +59,7 @@ blobs () {
 }
 
 @test "a cache that does not exist yet is empty and sound" {
-	rm -rf "$DATAMOUNT_CACHE"
+	remove_cache
 	[ "$(datamount cache status --json | json - "d['bytes']")" -eq 0 ]
 	datamount cache clear
 	datamount fsck

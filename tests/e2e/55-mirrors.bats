@@ -133,7 +133,7 @@ repositories () {
 	publish
 	datamount --no-git --mirror "$TWO" "$ONE@main" data
 	datamount umount data
-	rm -rf "$DATAMOUNT_CACHE"
+	remove_cache
 	kill "$ONE_PID"
 	eventually gone "$ONE_PID"
 	run --separate-stderr datamount ./data

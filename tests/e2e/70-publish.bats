@@ -480,7 +480,7 @@ open("release").read()' &
 	[ "$status" -ne 0 ]
 	[ "$(packs r)" -ge 1 ]
 	[ ! -e r/refs/heads/main ]
-	rm -rf "$DATAMOUNT_CACHE"
+	remove_cache
 	datamount commit d r -m x
 	[ "$(bytes r)" -lt 41000000 ]
 	same r d
@@ -510,7 +510,7 @@ open("release").read()' &
 	datamount init r
 	datamount commit d r -m one
 	n=$(packs r)
-	rm -rf "$DATAMOUNT_CACHE"
+	remove_cache
 	run --separate-stderr datamount commit d r@b -m two
 	[[ $stderr == *'stored 0 B new in 0 packs' ]]
 	for f in "$DATAMOUNT_CACHE"/publish/*.sqlite; do

@@ -68,7 +68,7 @@ new_worker_than () {
 	run ! cat data/sub/zeros
 	mv away "$REPO"
 	eventually cmp data/sub/zeros src/sub/zeros
-	rm -r "$DATAMOUNT_CACHE"
+	remove_cache
 	diff -r src data
 }
 
@@ -76,7 +76,7 @@ new_worker_than () {
 	datamount "$REPO@v2" data
 	local worker
 	worker=$(status_of data worker)
-	rm -rf "$DATAMOUNT_CACHE"
+	remove_cache
 	eventually new_worker_than "$worker"
 	diff -r src data
 	[ "$(find "$DATAMOUNT_CACHE/blobs" -type f | wc -l)" -gt 0 ]

@@ -178,13 +178,18 @@ fails () {
 	[[ $stderr =~ $pattern ]]
 }
 
-# Repeat COMMAND... until it succeeds, for at most 10 s.
+# Repeat COMMAND... until it succeeds, for at most 30 s.
 eventually () {
 	local end=$((SECONDS + 30))
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1
 		sleep 0.05
 	done
+}
+
+# A mount may put a file there meanwhile.
+remove_cache () {
+	eventually rm -rf "$DATAMOUNT_CACHE"
 }
 
 # status_of DIR KEY: what status says of a mount.
