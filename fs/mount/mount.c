@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cache/base/buf.h"
@@ -26,6 +27,7 @@ enum {
 	MOUNT_LOG_MAX = 4 << 20, /* a longer log is set aside as .old */
 	MOUNT_ASK_MS = 5000,
 	MOUNT_UNMOUNT_MS = 60000, /* the kernel forgets file by file */
+	MOUNT_NOBODY_MS = 3000,   /* busy, and nobody uses it */
 	MOUNT_STACK_MAX = 64,     /* dead mounts on top of each other */
 };
 
@@ -412,26 +414,41 @@ unmount_without_daemon(const char *dir, bool lazy, struct dm_err *err)
 	return unmount_dir(dir, lazy || is_dead(dir), err);
 }
 
+static int
+try_unmount(const char *path, bool lazy, struct dm_err *err)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf b = DM_BUF(PATH_MAX);
+	bool found;
+
+	if (control_ask(path, lazy ? CONTROL_DETACH : CONTROL_UNMOUNT,
+		MOUNT_UNMOUNT_MS, &b, &found, err) < 0)
+		return -1;
+	return found ? 0 : unmount_without_daemon(path, lazy, err);
+}
+
 int
 mount_unmount(const char *dir, bool lazy, struct dm_err *err)
 {
-	DM_AUTO(dm_buf_release) struct dm_buf b = DM_BUF(PATH_MAX);
+	const struct timespec step = { .tv_nsec = 50000000 };
+	uint64_t end = dm_deadline_ms(MOUNT_NOBODY_MS);
 	char path[PATH_MAX], users[300];
-	bool found;
-	int rc;
 
 	if (mount_table_resolve(dir, path, err) < 0)
 		return -1;
-	rc = control_ask(path, lazy ? CONTROL_DETACH : CONTROL_UNMOUNT,
-	    MOUNT_UNMOUNT_MS, &b, &found, err);
-	if (rc == 0 && !found)
-		rc = unmount_without_daemon(path, lazy, err);
-	if (rc == 0 || err->code != DM_STALE)
-		return rc;
-	mount_users(path, users, sizeof(users));
-	return dm_fail(err, DM_STALE,
-	    "%s is in use%s%s: end that, or `datamount umount --lazy`", dir,
-	    users[0] != '\0' ? " by " : "", users);
+	while (try_unmount(path, lazy, err) < 0) {
+		if (err->code != DM_STALE)
+			return -1;
+		/* The kernel lets go of what a process had open somewhat later
+		 * than the process is gone. */
+		if (mount_users(path, users, sizeof(users)) > 0 ||
+		    dm_now_ms() >= end)
+			return dm_fail(err, DM_STALE,
+			    "%s is in use%s%s: end that, or `datamount umount "
+			    "--lazy`",
+			    dir, users[0] != '\0' ? " by " : "", users);
+		(void)nanosleep(&step, NULL);
+	}
+	return 0;
 }
 
 int

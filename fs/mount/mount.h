@@ -107,8 +107,9 @@ int mount_unmount(const char *dir, bool lazy, struct dm_err *err) DM_MUST_CHECK;
 
 /* Name up to a few processes that have files open or mapped below dir or stand
  * in it: "python3 (1234), bash (99)"; "processes of others" if none can be
- * seen, but not all may be looked at; "" if nobody uses it. */
-void mount_users(const char *dir, char *out, size_t size);
+ * seen, but not all may be looked at; "" if nobody uses it.  Returns how many
+ * are named. */
+unsigned mount_users(const char *dir, char *out, size_t size);
 
 /* The mount point (one of ours) at or above path, or *found = false. */
 int mount_of(const char *path, char dir[PATH_MAX], bool *found,

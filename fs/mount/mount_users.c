@@ -110,7 +110,7 @@ is_hidden(int proc)
 	    errno == EACCES;
 }
 
-void
+unsigned
 mount_users(const char *dir, char *out, size_t size)
 {
 	DIR *d = opendir("/proc");
@@ -120,7 +120,7 @@ mount_users(const char *dir, char *out, size_t size)
 
 	out[0] = '\0';
 	if (d == NULL)
-		return;
+		return 0;
 	/* This thread's own stream. NOLINTNEXTLINE(concurrency-mt-unsafe) */
 	while ((e = readdir(d)) != NULL && shown < MOUNT_USERS_SHOWN) {
 		int proc;
@@ -143,4 +143,5 @@ mount_users(const char *dir, char *out, size_t size)
 	(void)closedir(d);
 	if (shown == 0 && hidden)
 		(void)snprintf(out, size, "processes of others");
+	return shown;
 }
