@@ -12,6 +12,8 @@ late_note(const struct task *t)
 	uint64_t ms = w->start.spec->timeout_ms / 10;
 	struct late_read *l;
 
+	if (ms < LATE_MS_MIN)
+		ms = LATE_MS_MIN;
 	if (ms > LATE_MS_MAX)
 		ms = LATE_MS_MAX;
 	dm_lock(&w->fault_mu);

@@ -11,12 +11,13 @@ struct task;
  * A page that the kernel could not read ahead it asks for once more, by
  * itself, and where a mapping is read a third and a fourth time, before it
  * tells the reader; and so does each reader who waited for the page of
- * another.  Were each of these requests waited for until its deadline, one
- * call would take several times the mount's timeout.  So for a moment after a
- * read timed out, a tenth of the timeout and at most a second, what is asked
- * for of the same place gets what is here, or fails.
+ * another.  Of those who look up the same name one asks, and when that fails
+ * the next asks.  Were each of these requests waited for until its deadline,
+ * one call would take several times the mount's timeout.  So for a moment after
+ * a read or a lookup timed out, a tenth of the timeout but half a second to
+ * a second, what is asked for of the same place gets what is here, or fails.
  */
-enum { LATE_MS_MAX = 1000, LATE_READS = 64 };
+enum { LATE_MS_MIN = 500, LATE_MS_MAX = 1000, LATE_READS = 64 };
 
 struct late_read {
 	uint64_t ino;
@@ -24,10 +25,10 @@ struct late_read {
 	uint64_t until_ms; /* clock.h */
 };
 
-/* t, a read that had its time, has timed out. */
+/* t, a read or a lookup that had its time, has timed out. */
 void late_note(const struct task *t);
 
-/* Is t, a read, such a repetition? */
+/* Is t, a read or a lookup, such a repetition? */
 bool late_again(const struct task *t);
 
 #endif

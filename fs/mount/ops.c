@@ -65,8 +65,11 @@ run_lookup(struct task *t, struct dm_err *err)
 
 	if (version_node(v, t->ino, &dir, &t->wait, err) < 0 ||
 	    version_lookup(v, &dir, t->name, strlen(t->name), &node, &found,
-		&t->wait, err) < 0)
+		&t->wait, err) < 0) {
+		if (err->code == DM_OFFLINE && !t->late)
+			late_note(t);
 		return -1;
+	}
 	if (found)
 		attr_entry(t->worker, &node, &e);
 	task_settle(t);
@@ -77,12 +80,18 @@ run_lookup(struct task *t, struct dm_err *err)
 static void
 op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+	struct task *t = task_of(req);
+
 	count(req, STAT_lookup);
 	if (strlen(name) > DM_NAME_MAX) {
 		(void)fuse_reply_err(req, ENAMETOOLONG);
 		return;
 	}
-	task_of(req)->name = name;
+	t->name = name;
+	t->ino = parent;
+	t->off = 0; /* all names of a directory are one place */
+	t->size = 1;
+	t->late = late_again(t);
 	task_start(req, parent, "lookup", run_lookup);
 }
 
