@@ -131,6 +131,8 @@ right () {
 	datamount m
 	diff -r data m
 	datamount umount m
+	datamount fsck
+	[ -n "$(find "$DATAMOUNT_CACHE/blobs" -name '*.moved')" ]
 	# a damaged one is removed
 	for f in $(find "$DATAMOUNT_CACHE/blobs" -name '*.moved'); do
 		truncate -s -1 "$f"
