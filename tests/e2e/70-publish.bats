@@ -108,6 +108,7 @@ id $output" ]
 	datamount init r
 	# Older than the racy rule's two seconds.
 	touch d/mark
+	# shellcheck disable=SC2317 # eventually calls it
 	old () { [ $(($(date +%s) - $(stat -c %Z d/mark))) -gt 3 ]; }
 	eventually old
 	id=$(datamount commit d r -m one)
@@ -123,6 +124,7 @@ id $output" ]
 @test "what another repository had is read for one that lacks it" {
 	mkdir d
 	for i in $(seq 100 199); do echo "$i" >"d/f$i"; done
+	# shellcheck disable=SC2317 # eventually calls it
 	old () { [ $(($(date +%s) - $(stat -c %Z d/f199))) -gt 3 ]; }
 	eventually old
 	for r in r s t; do datamount init $r; done

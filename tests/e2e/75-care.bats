@@ -134,9 +134,7 @@ right () {
 	datamount fsck
 	[ -n "$(find "$DATAMOUNT_CACHE/blobs" -name '*.moved')" ]
 	# a damaged one is removed
-	for f in $(find "$DATAMOUNT_CACHE/blobs" -name '*.moved'); do
-		truncate -s -1 "$f"
-	done
+	find "$DATAMOUNT_CACHE/blobs" -name '*.moved' -exec truncate -s -1 {} +
 	run datamount fsck
 	[ "$status" -eq 3 ]
 	[ -z "$(find "$DATAMOUNT_CACHE/blobs" -name '*.moved')" ]
