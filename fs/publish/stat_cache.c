@@ -149,7 +149,7 @@ open_db(struct stat_cache *sc, const char *path, const char *root,
 		.path = path,
 		.tables = tables,
 		.ntables = sizeof(tables) / sizeof(tables[0]),
-		.memory = 2 << 20, /* paths come in order */
+		.memory = 16 << 20, /* paths come as the folder has them */
 	};
 
 	if (cache_file_open(&sc->db, &file, err) < 0)
