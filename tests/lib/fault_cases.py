@@ -612,6 +612,7 @@ def killed_readers(t):
     t.server.rule('/packs/* * barrier=never')
     readers = [t.reader('all') for _ in range(3)]
     t.server.ask('POST', 'wait', '/packs/* 1')
+    wait(lambda: all(reader.begun() for reader in readers), 'no reader reads')
     for reader in readers:
         reader.kill()
     begin = time.monotonic()

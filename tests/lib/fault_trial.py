@@ -136,6 +136,10 @@ class Child:
             self.returncode = self.starter.ask('reap', self.pid)
         return True
 
+    def begun(self):
+        """Has it told of its first call?"""
+        return self.out.exists() and self.out.stat().st_size > 0
+
     def kill(self):
         os.kill(self.pid, signal.SIGKILL)
 
