@@ -143,8 +143,9 @@ struct cache_lot {
 
 /* DM_AGAIN until the lot has come: as fast as there is room for what nobody
  * waits for, and always a part of it.  What another process fetches counts as
- * come.  DM_NOSPACE: nothing can be kept; DM_NOTFOUND: the pack was removed,
- * and its objects are elsewhere, if anywhere. */
+ * come.  DM_NOSPACE: nothing can be kept; DM_STALE: the pack was just removed
+ * from the cache; DM_NOTFOUND: from the origin, and its objects are elsewhere,
+ * if anywhere. */
 int cache_bring(struct cache *c, struct origin *o, struct cache_lot *lot,
     struct cache_wait *wait, struct dm_err *err) DM_MUST_CHECK;
 

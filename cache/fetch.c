@@ -266,9 +266,9 @@ look_around(struct plan *plan, const struct fetch_want *want,
 	uint32_t n = plan_guess(want->dir, PLAN_MOST);
 	uint32_t back = want->piece < n ? want->piece : n;
 
-	if (!plan_init(plan, want->dir, want->blob, want->piece - back,
-		back + n))
-		return dm_fail(err, DM_NOMEM, "neighbours of a piece");
+	if (plan_init(plan, want->dir, want->blob, want->piece - back, back + n,
+		err) < 0)
+		return -1;
 	if (plan->object[back].stored_size == 0)
 		return dm_fail(err, DM_CORRUPT,
 		    "object %u of the pack has no bytes", want->piece);
@@ -319,7 +319,11 @@ fetch_start(struct fetch *f, const struct fetch_want *want,
 		range.plan = &plan;
 		if (look_around(&plan, want, err) < 0) {
 			plan_release(&plan);
-			return -1;
+			/* Its directory was removed: the reader finds that. */
+			return err->code == DM_STALE &&
+				wait->looks++ < LOOKS_MAX ?
+			    0 :
+			    -1;
 		}
 	}
 	if (wait->looks < LOOKS_MAX)
@@ -435,13 +439,14 @@ fetch_used(struct fetch *f, const struct fetch_want *want)
 {
 	struct files *files;
 	struct plan plan;
+	struct dm_err err;
 	uint32_t next;
 
 	if (want->dir == NULL || want->piece == FETCH_DIR ||
 	    !stream_is_due(&f->streams, want->blob, want->piece) ||
 	    !next_of(f, want, &next) ||
-	    !plan_init(&plan, want->dir, want->blob, next,
-		plan_guess(want->dir, PLAN_AHEAD)))
+	    plan_init(&plan, want->dir, want->blob, next,
+		plan_guess(want->dir, PLAN_AHEAD), &err) < 0)
 		return;
 	files = blob_files(want->blob);
 	dm_lock(&f->mu);
@@ -528,8 +533,8 @@ fetch_ahead(struct fetch *f, const struct fetch_want *want, uint32_t n)
 	for (uint32_t done = 0; more && done < n; done += PLAN_PIECES) {
 		uint32_t some = n - done < PLAN_PIECES ? n - done : PLAN_PIECES;
 
-		if (!plan_init(&plan, want->dir, want->blob, want->piece + done,
-			some))
+		if (plan_init(&plan, want->dir, want->blob, want->piece + done,
+			some, &err) < 0)
 			break;
 		dm_lock(&f->mu);
 		more = ahead_locked(f, want, &plan, files, TRANSFER_BACKGROUND);

@@ -131,10 +131,9 @@ bring_some(struct fetch *f, const struct fetch_want *want, struct list *l,
 	struct bring b = { .want = want, .plan = &plan };
 	bool room;
 
-	if (!plan_init(&plan, want->dir, want->blob, first,
-		n < PLAN_PIECES ? n : PLAN_PIECES))
-		return dm_fail(err, DM_CORRUPT, "the pack has no object %u",
-		    first);
+	if (plan_init(&plan, want->dir, want->blob, first,
+		n < PLAN_PIECES ? n : PLAN_PIECES, err) < 0)
+		return -1;
 	b.wanted = calloc(plan.n, 2);
 	if (b.wanted == NULL) {
 		plan_release(&plan);

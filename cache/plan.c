@@ -2,29 +2,36 @@
 
 #include <stdlib.h>
 
+#include "cache/base/err.h"
 #include "cache/store/blob.h"
 #include "cache/store/directory.h"
 
-bool
+int
 plan_init(struct plan *p, struct directory *dir, struct blob *blob,
-    uint32_t first, uint32_t n)
+    uint32_t first, uint32_t n, struct dm_err *err)
 {
 	uint32_t count = directory_count(dir);
+	int rc = 0;
 
 	if (first >= count)
-		return false;
+		return dm_fail(err, DM_CORRUPT, "the pack has no object %u",
+		    first);
 	if (n > count - first)
 		n = count - first;
 	*p = (struct plan){ .first = first, .n = n };
 	p->object = malloc(n * sizeof(*p->object));
 	p->skip = malloc(n);
-	if (p->object == NULL || p->skip == NULL ||
-	    !directory_objects(dir, first, n, p->object)) {
-		plan_release(p);
-		return false;
+	if (p->object == NULL || p->skip == NULL) {
+		rc = dm_fail(err, DM_NOMEM, "neighbours of a piece");
+	} else if (!directory_objects(dir, first, n, p->object)) {
+		blob_cool(blob, false, true);
+		rc = dm_fail(err, DM_STALE, "the pack's directory has changed");
 	}
-	blob_claims(blob, first, n, p->skip);
-	return true;
+	if (rc < 0)
+		plan_release(p);
+	else
+		blob_claims(blob, first, n, p->skip);
+	return rc;
 }
 
 void

@@ -11,6 +11,7 @@
 
 struct blob;
 struct directory;
+struct dm_err;
 
 enum {
 	PLAN_MISS = 1 << 20,    /* stored bytes of a first miss */
@@ -29,10 +30,11 @@ struct plan {
 	uint8_t *skip; /* here already, or on its way */
 };
 
-/* Look at pieces first to first + n - 1 (fewer at the pack's end).  False: no
- * memory, or the directory has changed. */
-bool plan_init(struct plan *p, struct directory *dir, struct blob *blob,
-    uint32_t first, uint32_t n);
+/* Look at pieces first to first + n - 1 (fewer at the pack's end).
+ * DM_CORRUPT: there is no such piece.  DM_STALE: the directory's file has
+ * changed, and the blob does not keep it any more; ask it again.  DM_NOMEM. */
+int plan_init(struct plan *p, struct directory *dir, struct blob *blob,
+    uint32_t first, uint32_t n, struct dm_err *err) DM_MUST_CHECK;
 void plan_release(struct plan *p);
 
 /* How many pieces a window of so many bytes may hold, guessed. */

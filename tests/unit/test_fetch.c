@@ -1,0 +1,121 @@
+/* cache/fetch: what is missed while files change, and what others hold. */
+#include "cache/fetch.h"
+#include "tests/unit/cache_fixture.h"
+
+#include "cache/pack/pack_dir.h"
+#include "cache/store/blob.h"
+#include "cache/store/directory.h"
+#include "cache/store/shelf.h"
+#include "cache/store/store.h"
+
+/* A cache's insides, without an origin. */
+struct inside {
+	char top[64];
+	struct store *store;
+	struct fetch *fetch;
+	struct blob *blob;
+	struct directory *dir;
+};
+
+static int
+setup(void **state)
+{
+	struct inside *in = calloc(1, sizeof(*in));
+
+	(void)snprintf(in->top, sizeof(in->top), "/tmp/dm-fetch-XXXXXX");
+	if (mkdtemp(in->top) == NULL)
+		return -1;
+	dm_log_setup(DM_LOG_ERROR, 0);
+	OK(store_open(&in->store, in->top, 0, &err));
+	OK(fetch_open(&in->fetch, 1 << 20, &err));
+	*state = in;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct inside *in = *state;
+	char command[96];
+
+	directory_put(in->dir);
+	fetch_close(in->fetch);
+	store_close(in->store);
+	(void)snprintf(command, sizeof(command), "rm -rf %s", in->top);
+	free(in);
+	return system(command);
+}
+
+/* A pack of n objects of size bytes each, of which nothing but the directory
+ * is here. */
+static void
+make(struct inside *in, uint32_t n, uint32_t size)
+{
+	struct dm_buf out = DM_BUF(PACK_DIR_MAX);
+	struct pack_dir_encoder e = { 0 };
+	struct pack_object o = {
+		.kind = OBJECT_DATA, .plain_size = size, .stored_size = size
+	};
+	struct digest key;
+
+	OK(pack_dir_encode_begin(&e, &out, &err));
+	for (uint32_t i = 0; i < n; i++) {
+		o.id = id_of((uint8_t)i);
+		OK(pack_dir_encode_object(&e, &o, &err));
+	}
+	pack_dir_encode_end(&e);
+	digest_of(&key, out.data, out.size);
+	in->blob = store_blob(in->store, &key);
+	assert_non_null(in->blob);
+	OK(blob_directory_make(in->blob, out.data, out.size, &in->dir, &err));
+}
+
+static void
+path_of(char out[256], const struct inside *in, enum shelf_file which)
+{
+	char name[SHELF_NAME];
+
+	shelf_name(name, blob_key(in->blob), which);
+	(void)snprintf(out, 256, "%s/%s", in->top, name);
+}
+
+static void
+no_wake(struct cache_wait *w)
+{
+	(void)w;
+}
+
+static void
+test_a_directory_that_was_removed_is_looked_for_again(void **state)
+{
+	struct inside *in = *state;
+	struct cache_wait wait;
+	struct fetch_want want;
+	uint32_t ordinal = 3, done = 0;
+	char path[256];
+
+	make(in, 20000, 5); /* too many to be kept in memory */
+	want = (struct fetch_want){
+		.blob = in->blob, .dir = in->dir, .piece = ordinal
+	};
+	path_of(path, in, SHELF_DIR);
+	assert_int_equal(unlink(path), 0);
+	cache_wait_init(&wait, no_wake, dm_deadline_ms(10000));
+	OK(fetch_start(in->fetch, &want, &wait, &err));
+	assert_null(blob_directory(in->blob));
+	FAILS(DM_STALE, "changed",
+	    fetch_bring(in->fetch, &want, &ordinal, 1, &done, &wait, &err));
+	cache_wait_release(&wait);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+		    test_a_directory_that_was_removed_is_looked_for_again,
+		    setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("fetch", tests, NULL, NULL);
+}
