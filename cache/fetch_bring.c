@@ -126,13 +126,13 @@ bring_some(struct fetch *f, const struct fetch_want *want, struct list *l,
     struct dm_err *err)
 {
 	uint32_t first = l->ordinal[l->done];
-	uint32_t n = l->ordinal[l->n - 1] - first + 1;
+	uint32_t n = l->ordinal[l->n - 1] - first;
 	struct plan plan;
 	struct bring b = { .want = want, .plan = &plan };
 	bool room;
 
 	if (plan_init(&plan, want->dir, want->blob, first,
-		n < PLAN_PIECES ? n : PLAN_PIECES, err) < 0)
+		n < PLAN_PIECES ? n + 1 : PLAN_PIECES, err) < 0)
 		return -1;
 	b.wanted = calloc(plan.n, 2);
 	if (b.wanted == NULL) {

@@ -880,6 +880,31 @@ test_prefetched_pieces_need_no_more_requests(void **state)
 }
 
 static void
+test_a_lot_that_names_what_cannot_be_ends(void **state)
+{
+	struct fixture *f = *state;
+	struct packed p = { .n = 3, .size = 200001, .seed = 185 };
+	const uint32_t ordinal[] = { 0, UINT32_MAX };
+	struct cache_lot lot = { .ordinal = ordinal, .n = 2 };
+	struct dm_err err = { .code = DM_AGAIN };
+	struct waiter w = { 0 };
+	int rounds = 0;
+
+	make_pack(f, &p);
+	lot.at = place_of(&p, 0);
+	cache_wait_init(&w.wait, note_wake, dm_deadline_ms(10000));
+	for (; err.code == DM_AGAIN; rounds++) {
+		await(&w, rounds);
+		assert_int_equal(cache_bring(f->cache, f->origin, &lot, &w.wait,
+				     &err),
+		    -1);
+	}
+	assert_int_equal(err.code, DM_CORRUPT);
+	assert_int_equal(read_whole(f, f->cache, &p, 0), DM_OK);
+	cache_wait_release(&w.wait);
+}
+
+static void
 test_a_sequential_reader_needs_few_requests(void **state)
 {
 	struct fixture *f = *state;
@@ -1075,6 +1100,7 @@ main(void)
 		T(test_a_file_is_fetched_once_and_healed),
 		T(test_what_is_present_is_known_without_asking),
 		T(test_prefetched_pieces_need_no_more_requests),
+		T(test_a_lot_that_names_what_cannot_be_ends),
 		T(test_a_sequential_reader_needs_few_requests),
 		T(test_a_sequential_reader_finds_what_was_fetched_ahead),
 		T(test_a_pack_that_is_expected_is_there_when_it_is_read),
