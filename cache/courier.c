@@ -22,7 +22,6 @@
 #include "cache/moved_table.h"
 #include "cache/net/origin.h"
 #include "cache/pool.h"
-#include "cache/store/blob.h"
 
 enum {
 	AHEAD_MS = 60000, /* deadline of what nobody waits for */
@@ -213,7 +212,7 @@ start(struct transfer *t)
 		.arg = t,
 	};
 
-	digest_hex(blob_key(first->blob), hex);
+	digest_hex(&first->pack, hex);
 	(void)snprintf(path, sizeof(path), "%s/%.2s/%s",
 	    t->moving ? "moved" : "packs", hex, hex);
 	if (t->moving) {

@@ -44,6 +44,7 @@ flight_new(struct fetch *f, const struct fetch_want *w, uint32_t piece,
 	fl->fetch = f;
 	fl->origin = w->origin;
 	fl->blob = w->blob;
+	fl->pack = *blob_key(w->blob);
 	fl->piece = piece;
 	fl->attempt = ORIGIN_CACHED;
 	if (piece == FETCH_DIR) {

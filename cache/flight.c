@@ -154,7 +154,7 @@ flight_expire(struct flights *t, struct flight *fl, uint64_t *next,
 			continue;
 		}
 		*p = w->next;
-		digest_hex(blob_key(fl->blob), hex);
+		digest_hex(&fl->pack, hex);
 		(void)snprintf(text, sizeof(text),
 		    "%.300s: pack %.12s did not come in the time allowed",
 		    origin_name(fl->origin), hex);
@@ -292,7 +292,7 @@ say_bad(const struct flight *fl, struct dm_err *err)
 {
 	char hex[DIGEST_HEX + 1];
 
-	digest_hex(blob_key(fl->blob), hex);
+	digest_hex(&fl->pack, hex);
 	if (fl->piece == FETCH_DIR)
 		(void)dm_wrap(err, "%s: pack %.12s", origin_name(fl->origin),
 		    hex);

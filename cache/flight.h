@@ -7,6 +7,7 @@
 
 #include "cache/base/attr.h"
 #include "cache/base/buf.h"
+#include "cache/base/digest.h"
 #include "cache/base/err.h"
 #include "cache/net/origin.h"
 #include "cache/pack/pack_dir.h"
@@ -31,7 +32,8 @@ struct flight {
 	struct pool_job job;
 	struct fetch *fetch;
 	struct origin *origin;
-	struct blob *blob;
+	struct blob *blob;         /* gone once the fetch was closed, */
+	struct digest pack;        /* but not its key */
 	uint32_t piece;            /* or FETCH_DIR */
 	uint64_t off;              /* in the pack */
 	uint32_t size;             /* stored */

@@ -108,7 +108,7 @@ finish_gone(struct flight *fl)
 {
 	struct fetch *f = fl->fetch;
 	struct dm_err why = *fl->gone;
-	bool again = moved_table_gone(f->moved, blob_key(fl->blob));
+	bool again = moved_table_gone(f->moved, &fl->pack);
 
 	finish(fl, NULL, NULL, again ? NULL : &why);
 }
@@ -163,8 +163,7 @@ landing_moved(struct transfer *t)
 	struct dm_err err;
 
 	t->cur = t->n;
-	if (moved_table_put(fl->fetch->moved, blob_key(fl->blob), &fl->moved,
-		&err) == 0)
+	if (moved_table_put(fl->fetch->moved, &fl->pack, &fl->moved, &err) == 0)
 		finish(fl, NULL, NULL, NULL);
 	else
 		landing_lost(fl, &err);

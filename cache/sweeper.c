@@ -9,7 +9,6 @@
 #include "cache/cache.h"
 #include "cache/fetch_state.h"
 #include "cache/net/origin.h"
-#include "cache/store/blob.h"
 
 enum {
 	SWEEP_MS = 1000,
@@ -61,7 +60,7 @@ sweep_locked(struct fetch *f, char say[DM_ERR_TEXT])
 			    now - fl->since_ms < SAY_MS || say[0] != '\0')
 				continue;
 			fl->said = true;
-			digest_hex(blob_key(fl->blob), hex);
+			digest_hex(&fl->pack, hex);
 			(void)snprintf(say, DM_ERR_TEXT,
 			    "%.300s: readers wait since %d s for pack %.12s",
 			    origin_name(fl->origin), SAY_MS / 1000, hex);
