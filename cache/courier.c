@@ -219,7 +219,6 @@ start(struct transfer *t)
 		get.off = 0;
 		get.size = ORIGIN_WHOLE;
 		get.limit = MOVED_MAX;
-		get.fresh = ORIGIN_REVALIDATE;
 	}
 	origin_start(first->origin, &get);
 }

@@ -288,6 +288,8 @@ start_locked(struct fetch *f, const struct fetch_want *want,
 		return dm_fail(err, DM_CANCELLED, "the cache is closing");
 	fl = flight_find(&f->flights, want->blob, want->piece, want->dir_off,
 	    want->dir_len);
+	if (fl == NULL)
+		fl = flight_find(&f->flights, want->blob, FETCH_MOVED, 0, 0);
 	if (fl == NULL && blob_finished(want->blob) != want->finished)
 		return 0;
 	if (fl == NULL)

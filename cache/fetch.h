@@ -39,7 +39,7 @@ void fetch_close(struct fetch *f);
 
 enum {
 	FETCH_DIR = UINT32_MAX,       /* in place of a piece: the directory */
-	FETCH_MOVED = UINT32_MAX - 1, /* what moved/ says was all that came */
+	FETCH_MOVED = UINT32_MAX - 1, /* what moved/ says of the pack */
 };
 
 struct fetch_want {

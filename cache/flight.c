@@ -111,9 +111,7 @@ flight_take(struct flights *t, struct flight *fl, struct held_bytes *bytes,
 			continue;
 		}
 		if (err == NULL)
-			h = held_add(w->held, fl->blob,
-			    fl->gone != NULL ? FETCH_MOVED : fl->piece, bytes,
-			    dir);
+			h = held_add(w->held, fl->blob, fl->piece, bytes, dir);
 		if (h != NULL)
 			w->held = h;
 		else if (err != NULL)
@@ -135,6 +133,21 @@ flight_join(struct flights *t, struct flight *fl, struct cache_wait *w)
 	fl->waits = w;
 	t->waited++;
 	t->waiting++;
+}
+
+void
+flight_pass_on(struct flight *to, struct flight *from)
+{
+	struct cache_wait **end = &to->waits;
+
+	while (*end != NULL)
+		end = &(*end)->next;
+	if (to->waits == NULL)
+		to->since_ms = from->since_ms;
+	*end = from->waits;
+	from->waits = NULL;
+	for (struct cache_wait *w = *end; w != NULL; w = w->next)
+		w->fetch = to;
 }
 
 void

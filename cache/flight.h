@@ -34,7 +34,8 @@ struct flight {
 	struct origin *origin;
 	struct blob *blob;         /* gone once the fetch was closed, */
 	struct digest pack;        /* but not its key */
-	uint32_t piece;            /* or FETCH_DIR */
+	uint32_t piece;            /* or FETCH_DIR, and perhaps later, out of
+				    * the table meanwhile, FETCH_MOVED */
 	uint64_t off;              /* in the pack */
 	uint32_t size;             /* stored */
 	uint32_t tail;             /* of these, bytes before a directory */
@@ -87,6 +88,9 @@ void flight_remove(struct flights *t, struct flight *fl);
 /* Waits may not be woken under the lock: those that are to be are put on a
  * list of the caller's. */
 void flight_join(struct flights *t, struct flight *fl, struct cache_wait *w);
+
+/* All who wait for from wait for to. */
+void flight_pass_on(struct flight *to, struct flight *from);
 
 /* All of them, with what came, or with err; with neither they look again. */
 struct cache_wait *flight_take(struct flights *t, struct flight *fl,

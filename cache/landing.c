@@ -86,10 +86,29 @@ another_try_locked(struct flight *fl, const struct dm_err *err)
 	return false;
 }
 
+/* The pack is gone, which is known of it already, or asked for: those who wait
+ * are to look again, at once or with those who asked. */
+static bool
+is_gone_locked(struct flight *fl, const struct dm_err *err)
+{
+	struct fetch *f = fl->fetch;
+	struct flight *asks;
+
+	if (err->code != DM_NOTFOUND || fl->gone != NULL || f->stopping)
+		return false;
+	asks = flight_find(&f->flights, fl->blob, FETCH_MOVED, 0, 0);
+	if (asks == NULL)
+		return moved_table_knows(f->moved, &fl->pack);
+	flight_pass_on(asks, fl);
+	return true;
+}
+
 /* The pack is gone.  Did gc move what was in it? */
 static bool
 ask_moved_locked(struct flight *fl, const struct dm_err *err)
 {
+	struct fetch *f = fl->fetch;
+
 	if (err->code != DM_NOTFOUND || fl->gone != NULL || fl->waits == NULL)
 		return false;
 	fl->gone = malloc(sizeof(*fl->gone));
@@ -98,6 +117,11 @@ ask_moved_locked(struct flight *fl, const struct dm_err *err)
 	*fl->gone = *err;
 	fl->moved = (struct dm_buf)DM_BUF(MOVED_MAX);
 	fl->avoid = fl->from = 0;
+	fl->attempt = ORIGIN_REVALIDATE;
+	fl->cost = MOVED_MAX < f->budget ? MOVED_MAX : f->budget;
+	flight_remove(&f->flights, fl);
+	fl->piece = FETCH_MOVED;
+	flight_add(&f->flights, fl);
 	return true;
 }
 
@@ -119,7 +143,8 @@ landing_lost(struct flight *fl, const struct dm_err *err)
 {
 	struct fetch *f = fl->fetch;
 	struct transfer *t = calloc(1, sizeof(*t) + sizeof(struct flight *));
-	bool again;
+	uint64_t cost = fl->cost;
+	bool again, gone;
 
 	held_bytes_put(fl->stored);
 	fl->stored = NULL;
@@ -128,10 +153,11 @@ landing_lost(struct flight *fl, const struct dm_err *err)
 	fl->got = 0;
 	dm_buf_release(&fl->moved);
 	dm_lock(&f->mu);
-	again = t != NULL && !f->stopping &&
+	gone = is_gone_locked(fl, err);
+	again = t != NULL && !f->stopping && !gone &&
 	    (another_try_locked(fl, err) || ask_moved_locked(fl, err));
 	if (again) {
-		f->used -= fl->cost;
+		f->used -= cost;
 		*t = (struct transfer){
 			.fetch = f,
 			.off = fl->off,
@@ -149,7 +175,9 @@ landing_lost(struct flight *fl, const struct dm_err *err)
 	if (again)
 		return;
 	free(t);
-	if (fl->gone != NULL && err->code == DM_NOTFOUND)
+	if (gone)
+		finish(fl, NULL, NULL, NULL);
+	else if (fl->gone != NULL && err->code == DM_NOTFOUND)
 		finish_gone(fl);
 	else
 		finish(fl, NULL, NULL, err);

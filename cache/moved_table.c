@@ -262,6 +262,19 @@ moved_table_find(struct moved_table *t, const struct digest *pack,
 	return found;
 }
 
+bool
+moved_table_knows(struct moved_table *t, const struct digest *pack)
+{
+	struct entry *e;
+	bool knows;
+
+	dm_lock(&t->mu);
+	e = *find_locked(t, pack);
+	knows = e != NULL && !e->outdated;
+	dm_unlock(&t->mu);
+	return knows;
+}
+
 static bool
 points_to(const struct moved *m, const struct digest *pack)
 {

@@ -34,6 +34,9 @@ int moved_table_put(struct moved_table *t, const struct digest *pack,
 bool moved_table_find(struct moved_table *t, const struct digest *pack,
     uint32_t ordinal, struct moved_place *out, bool *known);
 
+/* Has it come, whatever it says? */
+bool moved_table_knows(struct moved_table *t, const struct digest *pack);
+
 /* Take what the disk has, unless something came before.  False: it has
  * nothing; what is damaged is removed. */
 bool moved_table_load(struct moved_table *t, struct shelf *s,
