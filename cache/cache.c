@@ -96,8 +96,8 @@ cache_close(struct cache *c)
 
 /* While the cache closes, the count falls under the lock only: who waits for
  * it to be 0 may free the cache then. */
-static void
-leave(struct cache *c)
+void
+cache_leave(struct cache *c)
 {
 	uint64_t calls = atomic_load(&c->calls);
 
@@ -115,7 +115,7 @@ enter(struct cache *c, struct dm_err *err)
 {
 	if ((atomic_fetch_add(&c->calls, 1) & CLOSING) == 0)
 		return 0;
-	leave(c);
+	cache_leave(c);
 	return dm_fail(err, DM_CANCELLED, "the cache is closing");
 }
 
@@ -129,14 +129,8 @@ cache_enter(struct cache *c, const struct digest *pack)
 		return NULL;
 	b = store_blob(c->store, pack);
 	if (b == NULL)
-		leave(c);
+		cache_leave(c);
 	return b;
-}
-
-void
-cache_leave(struct cache *c)
-{
-	leave(c);
 }
 
 const char *
@@ -172,7 +166,7 @@ cache_wait_cancel(struct cache *c, struct cache_wait *w)
 	if (enter(c, &closing) < 0)
 		return;
 	fetch_cancel(c->fetch, w);
-	leave(c);
+	cache_leave(c);
 }
 
 /* The error that befell what w waited for; it is told once. */
@@ -230,13 +224,13 @@ enum { TAIL = 64 << 10 };
 struct read {
 	struct cache *cache;
 	struct origin *origin;
-	const struct cache_place *at;
-	const struct digest *id; /* NULL: what the directory says */
+	const struct cache_place *said; /* where it lies */
+	const struct digest *id;        /* NULL: what the directory says */
 	enum object_kind kind;
-	struct blob *blob;
-	struct moved_place *to; /* set if it is MOVED: &found */
-	struct moved_place found;
-	struct cache_place now; /* of found */
+	const struct cache_place *at; /* where it is looked for */
+	struct blob *blob;            /* there */
+	struct moved_place found;     /* if it is MOVED, where to */
+	struct cache_place now;       /* of found */
 
 	/* cache_read: a part of an object of this size, to buf */
 	uint32_t plain_size, off, size;
@@ -259,17 +253,17 @@ gone(const struct read *r, struct dm_err *err)
 /* Is its pack known to be gone, and where to look instead?  What another run
  * was told is on disk. */
 static bool
-has_moved(const struct read *r, bool *known)
+has_moved(struct read *r, bool *known)
 {
 	struct moved_table *moved = fetch_moved(r->cache->fetch);
 	struct shelf *shelf = store_shelf(r->cache->store);
 	const struct digest *pack = &r->at->pack;
 	bool found =
-	    moved_table_find(moved, pack, r->at->ordinal, r->to, known);
+	    moved_table_find(moved, pack, r->at->ordinal, &r->found, known);
 
 	if (!*known && moved_table_load(moved, shelf, pack))
-		found =
-		    moved_table_find(moved, pack, r->at->ordinal, r->to, known);
+		found = moved_table_find(moved, pack, r->at->ordinal, &r->found,
+		    known);
 	if (found)
 		moved_table_keep(moved, shelf, pack);
 	return found;
@@ -277,7 +271,7 @@ has_moved(const struct read *r, bool *known)
 
 /* Fetch it, unless its pack is known to be gone.  0, MOVED, or -1. */
 static int
-missing(const struct read *r, struct directory *dir, uint64_t finished,
+missing(struct read *r, struct directory *dir, uint64_t finished,
     struct cache_wait *wait, struct dm_err *err)
 {
 	bool known;
@@ -418,7 +412,7 @@ deliver(const struct read *r, const struct pack_object *o,
 /* From the place to the bytes, once.  1: done; 0: look again; MOVED; -1,
  * DM_AGAIN too. */
 static int
-walk(const struct read *r, struct cache_wait *wait, struct dm_err *err)
+walk(struct read *r, struct cache_wait *wait, struct dm_err *err)
 {
 	uint64_t finished = blob_finished(r->blob);
 	struct pack_object o = { 0 };
@@ -443,51 +437,6 @@ walk(const struct read *r, struct cache_wait *wait, struct dm_err *err)
 	return rc;
 }
 
-/* 0, MOVED, or -1. */
-static int
-read_waiting(const struct read *r, struct cache_wait *wait, struct dm_err *err)
-{
-	int rc = wait_failure(wait, err);
-
-	while (rc == 0)
-		rc = walk(r, wait, err);
-	return rc == 1 ? 0 : rc;
-}
-
-static int
-read_blocking(const struct read *r, struct dm_err *err)
-{
-	struct blocked b = { .woken = false };
-	struct dm_err why;
-	int rc;
-
-	cache_wait_init(&b.wait, wake_blocked,
-	    dm_deadline_ms(r->cache->timeout_ms));
-	dm_mutex_init(&b.mu, DM_RANK_WAIT);
-	dm_cond_init(&b.cond);
-	while ((rc = read_waiting(r, &b.wait, &why)) < 0 &&
-	    why.code == DM_AGAIN)
-		block(&b);
-	if (rc < 0)
-		*err = why;
-	cache_wait_release(&b.wait);
-	pthread_cond_destroy(&b.cond);
-	dm_mutex_destroy(&b.mu);
-	return rc;
-}
-
-/* 0, MOVED, or -1. */
-static int
-run_at(struct read *r, struct cache_wait *wait, struct dm_err *err)
-{
-	r->blob = store_blob(r->cache->store, &r->at->pack);
-	if (r->blob == NULL)
-		return dm_fail(err, DM_NOMEM, "cache");
-	if (wait != NULL)
-		return read_waiting(r, wait, err);
-	return read_blocking(r, err);
-}
-
 static struct cache_place
 place_of(const struct moved_place *to)
 {
@@ -497,6 +446,51 @@ place_of(const struct moved_place *to)
 		.ordinal = to->ordinal };
 }
 
+/* From where it was said to be to where it is now, hop by hop. */
+static int
+follow(struct read *r, struct cache_wait *wait, struct dm_err *err)
+{
+	int rc = wait_failure(wait, err);
+
+	if (rc < 0)
+		return -1;
+	r->at = r->said;
+	for (int hop = 0; hop <= MOVED_CHAIN; hop++) {
+		r->blob = store_blob(r->cache->store, &r->at->pack);
+		if (r->blob == NULL)
+			return dm_fail(err, DM_NOMEM, "cache");
+		do
+			rc = walk(r, wait, err);
+		while (rc == 0);
+		if (rc != MOVED)
+			return rc < 0 ? -1 : 0;
+		r->now = place_of(&r->found);
+		r->at = &r->now;
+	}
+	return gone(r, err);
+}
+
+static int
+follow_blocking(struct read *r, struct dm_err *err)
+{
+	struct blocked b = { .woken = false };
+	struct dm_err why;
+	int rc;
+
+	cache_wait_init(&b.wait, wake_blocked,
+	    dm_deadline_ms(r->cache->timeout_ms));
+	dm_mutex_init(&b.mu, DM_RANK_WAIT);
+	dm_cond_init(&b.cond);
+	while ((rc = follow(r, &b.wait, &why)) < 0 && why.code == DM_AGAIN)
+		block(&b);
+	if (rc < 0)
+		*err = why;
+	cache_wait_release(&b.wait);
+	pthread_cond_destroy(&b.cond);
+	dm_mutex_destroy(&b.mu);
+	return rc;
+}
+
 static int
 run(struct read *r, struct cache_wait *wait, struct dm_err *err)
 {
@@ -504,16 +498,8 @@ run(struct read *r, struct cache_wait *wait, struct dm_err *err)
 
 	if (enter(r->cache, err) < 0)
 		return -1;
-	r->to = &r->found;
-	rc = run_at(r, wait, err);
-	for (int hop = 1; rc == MOVED && hop <= MOVED_CHAIN; hop++) {
-		r->now = place_of(&r->found);
-		r->at = &r->now;
-		rc = run_at(r, wait, err);
-	}
-	if (rc == MOVED)
-		rc = gone(r, err);
-	leave(r->cache);
+	rc = wait != NULL ? follow(r, wait, err) : follow_blocking(r, err);
+	cache_leave(r->cache);
 	return rc;
 }
 
@@ -542,7 +528,7 @@ cache_read(struct cache *c, struct origin *o, const struct cache_place *at,
 	struct read r = {
 		.cache = c,
 		.origin = o,
-		.at = at,
+		.said = at,
 		.id = id,
 		.kind = OBJECT_DATA,
 		.plain_size = plain_size,
@@ -565,7 +551,7 @@ cache_object(struct cache *c, struct origin *o, const struct cache_place *at,
 	struct read r = {
 		.cache = c,
 		.origin = o,
-		.at = at,
+		.said = at,
 		.id = id,
 		.kind = kind,
 		.out = out,
@@ -593,7 +579,7 @@ cache_present(struct cache *c, const struct cache_place *at,
 	if (dir != NULL && at->ordinal < directory_count(dir))
 		blob_claims(b, at->ordinal, 1, &here);
 	directory_put(dir);
-	leave(c);
+	cache_leave(c);
 	return here ? plain_size : 0;
 }
 
@@ -622,7 +608,7 @@ ask_ahead(struct cache *c, struct origin *o, const struct cache_place *at,
 		ask(c->fetch, &want, n);
 		directory_put(want.dir);
 	}
-	leave(c);
+	cache_leave(c);
 }
 
 void
@@ -691,7 +677,7 @@ cache_bring(struct cache *c, struct origin *o, struct cache_lot *lot,
 		rc = known ? dm_fail(err, DM_NOTFOUND, "the pack was removed") :
 			     bring(c, o, lot, wait, err);
 	}
-	leave(c);
+	cache_leave(c);
 	return rc;
 }
 
@@ -905,6 +891,6 @@ cache_file(struct cache *c, struct origin *o, const char *path,
 		}
 		files_put(files); /* and with it, the lock */
 	}
-	leave(c);
+	cache_leave(c);
 	return rc;
 }

@@ -126,6 +126,25 @@ test_what_moved_is_asked_for_once_for_all_who_wait(void **state)
 }
 
 static void
+test_a_reader_who_blocks_finds_what_moved_again(void **state)
+{
+	struct fixture *f = *state;
+	struct packed a = { .n = 9, .size = 200001, .seed = 1101 }, b, c;
+
+	make_pack(f, &a);
+	b = next_pack(f, &a);
+	put_moved(f, &a, &b);
+	remove_pack(f, &a);
+	assert_int_equal(read_whole(f, f->cache, &a, 0), DM_OK);
+	reopen(f); /* what the disk says may be outdated at once */
+	c = (struct packed){ .n = 11, .size = a.size, .seed = a.seed - 1 };
+	make_pack(f, &c);
+	put_moved(f, &a, &c);
+	remove_pack(f, &b);
+	assert_int_equal(read_whole(f, f->cache, &a, 8), DM_OK);
+}
+
+static void
 test_what_moved_is_asked_for_past_all_caches(void **state)
 {
 	struct fixture *f = *state;
@@ -180,6 +199,7 @@ main(void)
 	cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_what_moved_is_asked_for_once_for_all_who_wait),
+		T(test_a_reader_who_blocks_finds_what_moved_again),
 		T(test_what_moved_is_asked_for_past_all_caches),
 		T(test_an_answer_may_come_when_the_cache_is_closed),
 	};
