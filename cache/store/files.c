@@ -72,7 +72,7 @@ files_locked(const struct files *f, unsigned level, struct files_range r,
 	if (fcntl(f->data, F_OFD_GETLK, &fl) < 0 || fl.l_type == F_UNLCK)
 		return false;
 	by->off = (uint64_t)fl.l_start & ~((uint64_t)level << LEVEL_SHIFT);
-	by->size = (uint64_t)fl.l_len;
+	by->size = (uint64_t)(fl.l_len > 0 ? fl.l_len : INT64_MAX - fl.l_start);
 	return true;
 }
 

@@ -5,6 +5,7 @@
 #include "cache/pack/pack_dir.h"
 #include "cache/store/blob.h"
 #include "cache/store/directory.h"
+#include "cache/store/files.h"
 #include "cache/store/shelf.h"
 #include "cache/store/store.h"
 
@@ -108,6 +109,31 @@ test_a_directory_that_was_removed_is_looked_for_again(void **state)
 	cache_wait_release(&wait);
 }
 
+static void
+test_a_lock_to_the_end_of_a_file_is_one_on_all_of_it(void **state)
+{
+	struct inside *in = *state;
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct files_range part = { .off = 1000, .size = 5 }, by;
+	struct files *files;
+	char path[256];
+	int fd;
+
+	make(in, 3, 1000);
+	files = blob_files(in->blob);
+	assert_false(files_locked(files, 0, part, &by));
+	path_of(path, in, SHELF_BLOB);
+	fd = open(path, O_RDWR);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &whole), 0);
+	for (unsigned level = 0; level < FILES_LEVELS; level++) {
+		assert_true(files_locked(files, level, part, &by));
+		assert_int_equal(by.off, 0);
+		assert_true(by.size > part.off + part.size);
+	}
+	assert_int_equal(close(fd), 0);
+	files_put(files);
+}
+
 int
 main(void)
 {
@@ -115,6 +141,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    test_a_directory_that_was_removed_is_looked_for_again,
 		    setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_a_lock_to_the_end_of_a_file_is_one_on_all_of_it, setup,
+		    teardown),
 	};
 
 	return cmocka_run_group_tests_name("fetch", tests, NULL, NULL);
