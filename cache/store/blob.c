@@ -313,9 +313,13 @@ read_small(struct blob *b, const struct files *f, const struct blob_piece *p,
 
 	read_around(b, f, p);
 	if (!read_and_hash(f, p, data)) {
-		if (files_claims_one(f, p->n))
+		if (!files_claims_one(f, p->n))
+			return ABSENT;
+		/* Perhaps it has come in between. */
+		if (!read_and_hash(f, p, data)) {
 			drop_piece(b, f, p);
-		return ABSENT;
+			return ABSENT;
+		}
 	}
 	if (data == part)
 		memcpy(want->buf, part + want->off, want->size);
