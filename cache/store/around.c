@@ -24,9 +24,12 @@ around_init(struct around *a, uint64_t memory)
 static void
 earn(struct around *a, uint64_t credit)
 {
-	if (atomic_load_explicit(&a->credit, memory_order_relaxed) <
-	    (int64_t)a->most)
-		atomic_fetch_add_explicit(&a->credit, (int64_t)credit,
+	int64_t lacks = (int64_t)a->most -
+	    atomic_load_explicit(&a->credit, memory_order_relaxed);
+
+	if (lacks > 0)
+		atomic_fetch_add_explicit(&a->credit,
+		    credit < (uint64_t)lacks ? (int64_t)credit : lacks,
 		    memory_order_relaxed);
 }
 

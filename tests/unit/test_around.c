@@ -123,6 +123,22 @@ test_credit_comes_back_by_itself(void **state)
 	assert_false(due(&a, &b, (window + 2) * W, 2));
 }
 
+static void
+test_credit_is_no_more_after_a_long_pause(void **state)
+{
+	struct around a = credit_for(1024);
+	struct around_blob b[40] = { 0 };
+	unsigned around = 0;
+
+	(void)state;
+	(void)due(&a, &b[0], 0, 1);
+	assert_true(due(&a, &b[0], 0, 1));
+	(void)due(&a, &b[0], 0, 100000);
+	for (unsigned i = 0; i < 40 * 64; i++)
+		around += due(&a, &b[i / 64], i % 64 * W, 100000);
+	assert_in_range(around, 1000, 1025);
+}
+
 int
 main(void)
 {
@@ -136,6 +152,7 @@ main(void)
 		cmocka_unit_test(
 		    test_what_does_not_come_back_soon_is_read_alone),
 		cmocka_unit_test(test_credit_comes_back_by_itself),
+		cmocka_unit_test(test_credit_is_no_more_after_a_long_pause),
 	};
 
 	return cmocka_run_group_tests_name("around", tests, NULL, NULL);
