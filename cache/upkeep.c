@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cache/base/digest.h"
@@ -458,16 +457,6 @@ check_blob(struct checking *c, const struct file *file, struct dm_err *err)
 	return 0;
 }
 
-/* A temporary name this old belongs to nobody any more. */
-static bool
-is_leftover(const struct file *file)
-{
-	struct timespec now;
-
-	return clock_gettime(CLOCK_REALTIME, &now) == 0 &&
-	    now.tv_sec - file->st.st_mtim.tv_sec > 3600;
-}
-
 /* Only its form can be checked; its truth, when it is used. */
 static void
 check_moved(struct checking *c, const struct file *file)
@@ -486,9 +475,9 @@ check_file(void *arg, const struct file *file, struct dm_err *err)
 	struct directory *dir;
 
 	if (file->suffix == NULL) {
-		if (strstr(file->name, ".tmp") == NULL)
+		if (!census_is_temporary(file->name))
 			c->out->bad++;
-		else if (!is_leftover(file))
+		else if (!census_is_leftover(file->name, &file->st))
 			return 0;
 		(void)unlinkat(file->folder, file->name,
 		    S_ISDIR(file->st.st_mode) ? AT_REMOVEDIR : 0);

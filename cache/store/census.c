@@ -15,10 +15,28 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cache/base/err.h"
 #include "cache/store/listing.h"
+
+enum { LEFT_S = 3600 }; /* nobody writes one file for so long */
+
+bool
+census_is_temporary(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n >= 4 && strcmp(name + n - 4, ".tmp") == 0;
+}
+
+bool
+census_is_leftover(const char *name, const struct stat *st)
+{
+	return census_is_temporary(name) &&
+	    time(NULL) - st->st_mtim.tv_sec > LEFT_S;
+}
 
 static int
 add(struct census *c, const char *name, const struct stat *st,
@@ -30,7 +48,8 @@ add(struct census *c, const char *name, const struct stat *st,
 	};
 
 	c->bytes += b.bytes;
-	if (strlen(name) < DIGEST_HEX ||
+	/* Who removes the blob does not remove what is being written. */
+	if (strlen(name) < DIGEST_HEX || census_is_temporary(name) ||
 	    !digest_parse(&b.key, name, DIGEST_HEX))
 		return 0;
 	if (c->n == c->room) {
@@ -56,10 +75,14 @@ read_folder(struct census *c, int blobs, const char *name, struct dm_err *err)
 
 	if (rc < 0 || dir == NULL)
 		return rc;
-	while ((rc = listing_next(&name, dir, err)) == 0 && name != NULL)
-		if (fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    add(c, name, &st, err) < 0)
+	while ((rc = listing_next(&name, dir, err)) == 0 && name != NULL) {
+		if (fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    (census_is_leftover(name, &st) &&
+			unlinkat(dirfd(dir), name, 0) == 0))
+			continue;
+		if (add(c, name, &st, err) < 0)
 			return -1;
+	}
 	return rc;
 }
 
@@ -180,10 +203,7 @@ census_pin_read(int pins, const char *name,
 bool
 census_pin_named(const char *name)
 {
-	size_t n = strlen(name);
-
-	return n > 0 && name[0] != '.' &&
-	    (n < 4 || strcmp(name + n - 4, ".tmp") != 0);
+	return name[0] != '\0' && name[0] != '.' && !census_is_temporary(name);
 }
 
 static void

@@ -25,8 +25,15 @@ struct census {
 	uint64_t bytes; /* of all, and of what is no blob's */
 };
 
-/* Read the folders of the cache whose directory is root.  Last uses are those
- * of the files.  The caller releases it, also on failure. */
+/* Is a file of that name one that is being written?  Was it left
+ * so, by whoever was killed? */
+bool census_is_temporary(const char *name);
+struct stat;
+bool census_is_leftover(const char *name, const struct stat *st);
+
+/* Read the folders of the cache whose directory is root, and remove leftovers.
+ * Last uses are those of the files.  The caller releases it, also on failure.
+ */
 int census_take(struct census *c, int root, struct dm_err *err) DM_MUST_CHECK;
 void census_release(struct census *c);
 

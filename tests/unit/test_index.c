@@ -413,6 +413,30 @@ test_a_database_with_damaged_pages_harms_nobody(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void
+test_what_was_left_unwritten_is_removed_and_nobodys(void **state)
+{
+	static const char make[] =
+	    "cd %s/blobs/6c && for n in a b; do"
+	    " yes | head -c 9000 >6c$(printf %%062d 0).dir.$n.tmp; done &&"
+	    " touch -d '2 hours ago' 6c*.a.tmp";
+	struct fixture *f = *state;
+	char command[300];
+	struct census c;
+
+	(void)snprintf(command, sizeof(command), make, f->dir);
+	assert_int_equal(system(command), 0);
+	OK(census_take(&c, f->root, &err));
+	assert_int_equal(c.n, 2);
+	assert_int_equal(census_find(&c, &f->key[0])->bytes, 0);
+	assert_true(c.bytes > 0);
+	census_release(&c);
+	(void)snprintf(command, sizeof(command),
+	    "cd %s/blobs/6c && test ! -e 6c*.a.tmp && test -e 6c*.b.tmp",
+	    f->dir);
+	assert_int_equal(system(command), 0);
+}
+
 int
 main(void)
 {
@@ -429,6 +453,7 @@ main(void)
 		T(test_a_link_in_its_place_is_not_written_through),
 		T(test_an_index_below_a_linked_folder_is_used),
 		T(test_a_database_with_damaged_pages_harms_nobody),
+		T(test_what_was_left_unwritten_is_removed_and_nobodys),
 	};
 
 	return cmocka_run_group_tests_name("index", tests, NULL, NULL);
