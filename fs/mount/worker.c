@@ -241,10 +241,12 @@ reader(void *arg)
 	if (!task_take(&w->pool, &slot))
 		return NULL;
 	while (lookout_enter(&w->lookout, w->start.fuse_fd)) {
+		busy_poll_begin(&th->poll, w->start.fuse_fd);
 		if (!read_request(th, slot)) {
 			no_more_requests(w);
 			break;
 		}
+		busy_poll_end(&th->poll, header(w, slot)->pid);
 		lookout_taken(&w->lookout, w->start.fuse_fd, is_long(w, slot));
 		if (!worker_handle(th, slot) && !task_take(&w->pool, &slot))
 			break;

@@ -10,6 +10,7 @@
 #include "cache/base/attr.h"
 #include "cache/base/err.h"
 #include "fs/format/commit.h"
+#include "fs/mount/busy_poll.h"
 #include "fs/mount/confine.h"
 #include "fs/mount/late.h"
 #include "fs/mount/lookout.h"
@@ -46,6 +47,7 @@ struct thread {
 	char *scratch; /* where no request that we answer reaches */
 	bool replays;  /* it runs what an earlier worker may have answered */
 	bool parked;   /* the task just run waits for the cache */
+	struct busy_poll poll;
 };
 
 struct worker {
