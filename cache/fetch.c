@@ -206,7 +206,7 @@ choose_locked(struct fetch *f, const struct fetch_want *want,
 		stream_set_mark(&f->streams, s, want->piece);
 }
 
-/* The map claims what the reader did not find: it may have come in between. */
+/* The disk claims what the reader did not find: it may have come in between. */
 static bool
 first_doubt(const struct fetch_want *want, struct cache_wait *wait)
 {
@@ -225,10 +225,12 @@ begin_locked(struct fetch *f, const struct fetch_want *want,
     struct turn_range *r, struct cache_wait *wait, struct flight **out)
 {
 	uint32_t at = 0;
-	bool trusted = true;
+	bool trusted;
 	int ours;
 
-	if (r->plan != NULL) {
+	if (r->plan == NULL) {
+		trusted = first_doubt(want, wait);
+	} else {
 		at = want->piece - r->plan->first;
 		trusted = !r->plan->skip[at];
 		if (!trusted && first_doubt(want, wait))

@@ -320,6 +320,22 @@ test_a_removed_cache_is_made_again(void **state)
 }
 
 static void
+test_a_directory_that_cannot_be_removed_is_looked_at_few_times(void **state)
+{
+	struct fixture *f = *state;
+	struct packed p = { .n = 3, .size = 2001, .seed = 75 };
+	struct cache_counts counts;
+	char path[256];
+
+	make_pack(f, &p);
+	cached_path(path, f, &p, ".dir/x");
+	OK(dm_mkdirs(path, 0700, &err));
+	read_all(f, &p);
+	cache_counts(f->cache, &counts);
+	assert_in_range(counts.bad_disk, 1, 20);
+}
+
+static void
 test_damage_between_runs_is_found(void **state)
 {
 	struct fixture *f = *state;
@@ -1077,6 +1093,7 @@ main(void)
 		T(test_files_exchanged_for_others_are_fetched_again),
 		T(test_a_cache_whose_own_files_are_pipes_goes_on_storing),
 		T(test_a_removed_cache_is_made_again),
+		T(test_a_directory_that_cannot_be_removed_is_looked_at_few_times),
 		T(test_damage_between_runs_is_found),
 		T(test_a_tenth_of_the_disk_stays_free),
 		T(test_a_full_disk_slows_reads_but_fails_none),
