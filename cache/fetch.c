@@ -356,13 +356,14 @@ fetch_run_locked(struct fetch *f, const struct fetch_want *want,
     struct turn_range *r, enum transfer_class class)
 {
 	uint32_t at = r->lo;
+	int ours = turn_take_range(&f->turns, r, at, true);
 	bool queued = true;
 
-	if (turn_take_range(&f->turns, r, at, true) > 0)
+	if (ours > 0)
 		queued = queue_locked(f, want, r, class, 0) != NULL;
-	else
-		r->hi = at + 1;
 	turn_range_end(r);
+	if (ours <= 0)
+		r->hi = ours < 0 ? turn_others_end(r, at) : at + 1;
 	return queued;
 }
 

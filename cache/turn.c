@@ -166,6 +166,18 @@ turn_range_end(struct turn_range *r)
 	r->turn = NULL;
 }
 
+uint32_t
+turn_others_end(const struct turn_range *r, uint32_t at)
+{
+	struct files_range by = { 0 };
+	uint32_t end = at + 1;
+
+	(void)files_locked(r->files, 0, bytes_of(r, at), &by);
+	while (end < r->plan->n && overlap(bytes_of(r, end), by))
+		end++;
+	return end;
+}
+
 /* What has come since the plan was made, from another process, is left out;
  * ends that are left out too are cut off.  False: at itself has come. */
 static bool

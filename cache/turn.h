@@ -64,12 +64,15 @@ struct turn_range {
 
 /*
  * Shrink the range to what is ours around index at, and what has not come
- * since the plan was made.  With trusted the plan's claim that at is not here
+ * since the plan was made.  With trusted, what says that at is not here
  * was true then.  1: ours; 0: at has come, look again; -1: at is another's.
  */
 int turn_take_range(struct turns *all, struct turn_range *r, uint32_t at,
     bool trusted);
 void turn_range_end(struct turn_range *r);
+
+/* Index at is another's: the index behind all that is, at least at + 1. */
+uint32_t turn_others_end(const struct turn_range *r, uint32_t at);
 
 /* A turn of another process that somebody waits for. */
 struct watch {

@@ -3,11 +3,13 @@
 #include "tests/unit/cache_fixture.h"
 
 #include "cache/pack/pack_dir.h"
+#include "cache/plan.h"
 #include "cache/store/blob.h"
 #include "cache/store/directory.h"
 #include "cache/store/files.h"
 #include "cache/store/shelf.h"
 #include "cache/store/store.h"
+#include "cache/turn.h"
 
 /* A cache's insides, without an origin. */
 struct inside {
@@ -134,6 +136,34 @@ test_a_lock_to_the_end_of_a_file_is_one_on_all_of_it(void **state)
 	files_put(files);
 }
 
+static void
+test_what_another_holds_is_passed_over_at_once(void **state)
+{
+	struct inside *in = *state;
+	struct flock three = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 3000
+	};
+	struct turn_range r;
+	struct plan plan;
+	char path[256];
+	int fd;
+
+	make(in, 5, 1000);
+	OK(plan_init(&plan, in->dir, in->blob, 0, 5, &err));
+	r = (struct turn_range){
+		.blob = in->blob, .files = blob_files(in->blob), .plan = &plan
+	};
+	path_of(path, in, SHELF_BLOB);
+	fd = open(path, O_RDWR);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &three), 0);
+	assert_int_equal(turn_others_end(&r, 0), 3);
+	assert_int_equal(turn_others_end(&r, 2), 3);
+	assert_int_equal(turn_others_end(&r, 3), 4);
+	assert_int_equal(close(fd), 0);
+	files_put(r.files);
+	plan_release(&plan);
+}
+
 int
 main(void)
 {
@@ -143,6 +173,9 @@ main(void)
 		    setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_a_lock_to_the_end_of_a_file_is_one_on_all_of_it, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_what_another_holds_is_passed_over_at_once, setup,
 		    teardown),
 	};
 
