@@ -15,10 +15,12 @@
 enum {
 	TABLE_BYTES = 64 << 20,
 	FRESH_MS = 10000, /* not worth to be asked for again */
+	BUCKETS = 4096,
 };
 
 struct entry {
-	struct entry *next; /* newest first */
+	struct entry *chain;         /* of its bucket */
+	struct entry *newer, *older; /* of all */
 	struct digest pack;
 	uint64_t at_ms; /* 0: it came from the disk */
 	bool kept;      /* on disk */
@@ -29,7 +31,8 @@ struct entry {
 
 struct moved_table {
 	struct dm_mutex mu; /* guards all below */
-	struct entry *first;
+	struct entry *bucket[BUCKETS];
+	struct entry *newest, *oldest;
 	size_t bytes;
 };
 
@@ -41,6 +44,19 @@ moved_table_new(void)
 	if (t != NULL)
 		dm_mutex_init(&t->mu, DM_RANK_INDEX);
 	return t;
+}
+
+static struct entry **
+find_locked(struct moved_table *t, const struct digest *pack)
+{
+	struct entry **p;
+	uint32_t h;
+
+	memcpy(&h, pack->bytes, sizeof(h));
+	p = &t->bucket[h % BUCKETS];
+	while (*p != NULL && !digest_equal(&(*p)->pack, pack))
+		p = &(*p)->chain;
+	return p;
 }
 
 static void
@@ -55,9 +71,9 @@ moved_table_free(struct moved_table *t)
 {
 	if (t == NULL)
 		return;
-	for (struct entry *next; t->first != NULL; t->first = next) {
-		next = t->first->next;
-		entry_free(t->first);
+	for (struct entry *next; t->newest != NULL; t->newest = next) {
+		next = t->newest->older;
+		entry_free(t->newest);
 	}
 	dm_mutex_destroy(&t->mu);
 	free(t);
@@ -69,7 +85,9 @@ drop_locked(struct moved_table *t, struct entry **p)
 {
 	struct entry *e = *p;
 
-	*p = e->next;
+	*p = e->chain;
+	*(e->newer != NULL ? &e->newer->older : &t->newest) = e->older;
+	*(e->older != NULL ? &e->older->newer : &t->oldest) = e->newer;
 	t->bytes -= e->text.size + sizeof(*e);
 	entry_free(e);
 }
@@ -84,27 +102,12 @@ outdate_locked(struct moved_table *t, struct entry *e)
 	e->outdated = true;
 }
 
-static struct entry **
-find_locked(struct moved_table *t, const struct digest *pack)
-{
-	struct entry **p = &t->first;
-
-	while (*p != NULL && !digest_equal(&(*p)->pack, pack))
-		p = &(*p)->next;
-	return p;
-}
-
 /* The oldest go first; the newest stays. */
 static void
 shrink_locked(struct moved_table *t)
 {
-	while (t->bytes > TABLE_BYTES && t->first->next != NULL) {
-		struct entry **p = &t->first;
-
-		while ((*p)->next != NULL)
-			p = &(*p)->next;
-		drop_locked(t, p);
-	}
+	while (t->bytes > TABLE_BYTES && t->oldest != t->newest)
+		drop_locked(t, find_locked(t, &t->oldest->pack));
 }
 
 /* An entry of what was decoded; takes the bytes of text. */
@@ -131,8 +134,10 @@ make_entry(struct entry **out, const struct digest *pack, struct dm_buf *text,
 static void
 add_locked(struct moved_table *t, struct entry *e)
 {
-	e->next = t->first;
-	t->first = e;
+	*find_locked(t, &e->pack) = e;
+	e->older = t->newest;
+	*(t->newest != NULL ? &t->newest->newer : &t->oldest) = e;
+	t->newest = e;
 	t->bytes += e->text.size + sizeof(*e);
 	shrink_locked(t);
 }
@@ -295,7 +300,7 @@ moved_table_gone(struct moved_table *t, const struct digest *pack)
 	bool any = false;
 
 	dm_lock(&t->mu);
-	for (struct entry *e = t->first; e != NULL; e = e->next) {
+	for (struct entry *e = t->newest; e != NULL; e = e->older) {
 		if (e->outdated || now - e->at_ms <= FRESH_MS ||
 		    !points_to(&e->moved, pack))
 			continue;

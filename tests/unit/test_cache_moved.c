@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "cache/moved_table.h"
 #include "cache/pack/moved.h"
 
 /* A file of the repository: FOLDER/AA/ID. */
@@ -192,6 +193,64 @@ test_an_answer_may_come_when_the_cache_is_closed(void **state)
 	read_all(f, &other);
 }
 
+/* The first n objects of pack number i have moved, each as far. */
+static void
+tell(struct moved_table *t, uint8_t i, const struct moved_row *row, uint32_t n)
+{
+	struct dm_buf text = DM_BUF(MOVED_MAX);
+	struct digest pack = id_of(i);
+
+	OK(moved_encode(row, n, &text, &err));
+	OK(moved_table_put(t, &pack, &text, &err));
+	dm_buf_release(&text);
+}
+
+static uint32_t
+count_known(struct moved_table *t, uint8_t n)
+{
+	uint32_t known = 0;
+
+	for (uint8_t i = 0; i < n; i++) {
+		struct digest pack = id_of(i);
+
+		known += moved_table_knows(t, &pack);
+	}
+	return known;
+}
+
+static void
+test_what_moved_first_is_forgotten_first(void **state)
+{
+	enum { ROWS = 500000, SMALL = 200, LARGE = 11 };
+	struct moved_table *t = moved_table_new();
+	struct moved_row *row = calloc(ROWS, sizeof(*row));
+	const struct digest last = id_of(SMALL + LARGE - 1);
+	struct moved_place to;
+	bool known;
+
+	(void)state;
+	assert_true(t != NULL && row != NULL);
+	for (uint32_t i = 0; i < ROWS; i++)
+		row[i] = (struct moved_row){ .old = i,
+			.to = { .pack = id_of(9),
+			    .dir_len = PACK_DIR_HEADER + PACK_RECORD,
+			    .ordinal = i } };
+	for (uint8_t i = 0; i < SMALL; i++)
+		tell(t, i, row, 1);
+	assert_int_equal(count_known(t, SMALL), SMALL);
+	for (uint8_t i = 0; i < LARGE; i++)
+		tell(t, SMALL + i, row, ROWS);
+	assert_int_equal(count_known(t, SMALL), SMALL);
+	tell(t, 0, row, 1); /* is the newest now */
+	tell(t, SMALL + LARGE, row, ROWS);
+	assert_int_equal(count_known(t, SMALL), 1);
+	assert_int_equal(count_known(t, SMALL + LARGE + 1), 1 + LARGE);
+	assert_true(moved_table_find(t, &last, ROWS - 1, &to, &known));
+	assert_int_equal(to.ordinal, ROWS - 1);
+	moved_table_free(t);
+	free(row);
+}
+
 int
 main(void)
 {
@@ -202,6 +261,7 @@ main(void)
 		T(test_a_reader_who_blocks_finds_what_moved_again),
 		T(test_what_moved_is_asked_for_past_all_caches),
 		T(test_an_answer_may_come_when_the_cache_is_closed),
+		cmocka_unit_test(test_what_moved_first_is_forgotten_first),
 	};
 
 	return cmocka_run_group_tests_name("cache_moved", tests, NULL, NULL);
