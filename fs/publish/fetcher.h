@@ -26,7 +26,7 @@ struct fetcher;
 struct fetcher_options {
 	struct folder *folder;
 	struct origin *origin;
-	uint64_t timeout_ms; /* of each transfer */
+	uint64_t timeout_ms; /* without a byte of a pack; of a small file */
 	bool check; /* compare packs that are there, too, and replace them */
 };
 

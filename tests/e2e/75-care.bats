@@ -457,6 +457,16 @@ long_history () {
 	right copy@main first
 }
 
+@test "a clone whose link is slow goes on where its time was up" {
+	published
+	large=$(find repo/packs -type f -size +1000k -printf '%P\n')
+	httpd_start repo "/packs/$large 1-2 stall=1000000"
+	datamount clone -q --timeout 4 "$URL/" copy
+	diff -r repo/packs copy/packs
+	eventually grep -q "/packs/$large .*range=bytes=1000000-" "$T/httpd.log"
+	eventually grep -q "/packs/$large .*range=bytes=2000000-" "$T/httpd.log"
+}
+
 @test "what a clone half fetched and is wrong is fetched anew" {
 	published
 	large=$(find repo/packs -type f -size +1000k -printf '%P\n')
