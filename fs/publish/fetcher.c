@@ -194,20 +194,14 @@ check_pack(struct fetcher *f, const char *path, const struct digest *id,
 	return rc;
 }
 
-/* Fetch it to temp, from where a run before this one stopped, and check it; a
- * second time as a whole if it is not right. */
+/* Fetch it to temp, which fd is, from where a run before this one stopped, and
+ * check it; a second time as a whole if it is not right. */
 static int
 fetch_temp(struct fetcher *f, const struct moved_place *pack, const char *path,
-    const char *temp, struct dm_err *err)
+    const char *temp, int fd, struct dm_err *err)
 {
 	uint64_t size = pack->dir_off + pack->dir_len + PACK_TRAILER;
-	DM_AUTO(dm_closep)
-	int fd = openat(f->opt.folder->fd, temp,
-	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 
-	if (fd < 0)
-		return dm_fail_errno(err, "create %s/%s", f->opt.folder->path,
-		    temp);
 	for (int i = 0; i < 2; i++) {
 		if (fill(f, fd, path, size,
 			i == 0 ? ORIGIN_CACHED : ORIGIN_UNIQUE, err) < 0) {
@@ -219,10 +213,9 @@ fetch_temp(struct fetcher *f, const struct moved_place *pack, const char *path,
 			return -1;
 		}
 		if (check_pack(f, temp, &pack->pack, err) == 0)
-			return fchmod(fd, 0444) < 0 || fsync(fd) < 0 ?
-			    dm_fail_errno(err, "fsync %s/%s",
-				f->opt.folder->path, temp) :
-			    0;
+			return fsync(fd) < 0 ? dm_fail_errno(err, "fsync %s/%s",
+						   f->opt.folder->path, temp) :
+					       0;
 		if (err->code != DM_CORRUPT || ftruncate(fd, 0) < 0)
 			return -1;
 	}
@@ -258,14 +251,21 @@ fetch_pack(struct fetcher *f, const struct moved_place *pack, const char *path,
     struct dm_err *err)
 {
 	int at = f->opt.folder->fd;
+	DM_AUTO(dm_closep) int fd = -1;
 	char temp[TEMP_PATH], parent[PACK_PATH];
 
 	(void)snprintf(temp, sizeof(temp), "%s.tmp", path);
 	(void)snprintf(parent, sizeof(parent), "%.8s", path); /* packs/AA */
-	if (make_dir(f, parent, err) < 0 ||
-	    fetch_temp(f, pack, path, temp, err) < 0)
+	if (make_dir(f, parent, err) < 0)
 		return -1;
-	if (renameat(at, temp, at, path) < 0)
+	fd = openat(at, temp, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		return dm_fail_errno(err, "create %s/%s", f->opt.folder->path,
+		    temp);
+	if (fetch_temp(f, pack, path, temp, fd, err) < 0)
+		return -1;
+	/* read-only last: what is killed before goes on with it */
+	if (renameat(at, temp, at, path) < 0 || fchmod(fd, 0444) < 0)
 		return dm_fail_errno(err, "rename %s", temp);
 	/* packs, too: whoever made packs/AA may not have come this far. */
 	if (sync_dir(f, parent, err) < 0 || sync_dir(f, "packs", err) < 0)

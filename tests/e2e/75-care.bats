@@ -457,6 +457,23 @@ long_history () {
 	right copy@main first
 }
 
+@test "what a killed clone left can be written to by the next" {
+	need strace
+	published
+	mkdir copy
+	cp repo/datamount copy/
+	for call in fchmod fsync renameat; do
+		traced -qq -f -o /dev/null -e trace="$call" \
+			-e inject="$call":signal=KILL \
+			datamount clone -q repo copy 2>/dev/null || true
+		[ -z "$(find copy/packs -name '*.tmp' ! -perm -200)" ]
+	done
+	datamount clone -q repo copy
+	diff -r repo/packs copy/packs
+	datamount clone -q repo other
+	[ -z "$(find other/packs -type f -perm /222)" ]
+}
+
 @test "a clone whose link is slow goes on where its time was up" {
 	published
 	large=$(find repo/packs -type f -size +1000k -printf '%P\n')
