@@ -223,6 +223,36 @@ fetch_temp(struct fetcher *f, const struct moved_place *pack, const char *path,
 	return dm_wrap(err, "%s", origin_name(f->opt.origin));
 }
 
+/* Open the temporary file, which is ours alone until it is closed: who comes
+ * second waits here. */
+static int
+open_temp(struct fetcher *f, const char *temp, int *out, struct dm_err *err)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int at = f->opt.folder->fd;
+	struct stat is, named;
+
+	for (;;) {
+		DM_AUTO(dm_closep)
+		int fd = openat(at, temp,
+		    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+		if (fd < 0)
+			return dm_fail_errno(err, "create %s/%s",
+			    f->opt.folder->path, temp);
+		if (fcntl(fd, F_OFD_SETLKW, &whole) < 0 || fstat(fd, &is) < 0)
+			return dm_fail_errno(err, "lock %s/%s",
+			    f->opt.folder->path, temp);
+		/* who had it may have given it another name, or removed it */
+		if (fstatat(at, temp, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    named.st_ino != is.st_ino || named.st_dev != is.st_dev)
+			continue;
+		*out = fd;
+		fd = -1;
+		return 0;
+	}
+}
+
 static int
 make_dir(struct fetcher *f, const char *path, struct dm_err *err)
 {
@@ -246,6 +276,16 @@ sync_dir(struct fetcher *f, const char *path, struct dm_err *err)
 	return 0;
 }
 
+/* Is the pack there, and right as far as we are to look? */
+static bool
+is_there(struct fetcher *f, const char *path, const struct digest *id)
+{
+	struct dm_err why;
+
+	return faccessat(f->opt.folder->fd, path, F_OK, 0) == 0 &&
+	    (!f->opt.check || check_pack(f, path, id, &why) == 0);
+}
+
 static int
 fetch_pack(struct fetcher *f, const struct moved_place *pack, const char *path,
     struct dm_err *err)
@@ -256,12 +296,12 @@ fetch_pack(struct fetcher *f, const struct moved_place *pack, const char *path,
 
 	(void)snprintf(temp, sizeof(temp), "%s.tmp", path);
 	(void)snprintf(parent, sizeof(parent), "%.8s", path); /* packs/AA */
-	if (make_dir(f, parent, err) < 0)
+	if (make_dir(f, parent, err) < 0 || open_temp(f, temp, &fd, err) < 0)
 		return -1;
-	fd = openat(at, temp, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd < 0)
-		return dm_fail_errno(err, "create %s/%s", f->opt.folder->path,
-		    temp);
+	if (is_there(f, path, &pack->pack)) { /* another was faster */
+		(void)unlinkat(at, temp, 0);
+		return 0;
+	}
 	if (fetch_temp(f, pack, path, temp, fd, err) < 0)
 		return -1;
 	/* read-only last: what is killed before goes on with it */
@@ -319,16 +359,13 @@ do_job(struct fetcher *f, struct job *j, struct dm_err *err)
 {
 	struct dm_err why = { 0 };
 	char path[PACK_PATH];
-	bool there;
 
 	pack_file_path(path, "packs", &j->pack.pack);
-	there = faccessat(f->opt.folder->fd, path, F_OK, 0) == 0;
-	if (there &&
-	    (!f->opt.check || check_pack(f, path, &j->pack.pack, &why) == 0))
+	if (is_there(f, path, &j->pack.pack))
 		return JOB_DONE;
-	if (!there && !j->gone && has_moved(f, &j->pack.pack))
+	if (!j->gone && has_moved(f, &j->pack.pack) &&
+	    faccessat(f->opt.folder->fd, path, F_OK, 0) < 0)
 		return JOB_MOVED;
-	why = (struct dm_err){ 0 };
 	if (fetch_pack(f, &j->pack, path, &why) == 0)
 		return JOB_DONE;
 	if (why.code == DM_NOTFOUND && !j->gone)

@@ -17,7 +17,8 @@ struct origin;
 /*
  * A few threads that fetch whole packs.  A pack gets its name when its
  * directory was compared with its id and every object with its digest; until
- * then it is ID.tmp, from whose end on a later run goes on.
+ * then it is ID.tmp, from whose end on a later run goes on, and for which
+ * another that fetches it at the same time waits.
  *
  * Threads: want and need from one.
  */

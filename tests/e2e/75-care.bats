@@ -474,6 +474,29 @@ long_history () {
 	[ -z "$(find other/packs -type f -perm /222)" ]
 }
 
+@test "two pushes to one folder at the same time both succeed" {
+	published
+	datamount clone -q repo copy solo
+	large=$(find repo/packs -type f -size +1000k -printf '%P\n')
+	httpd_start repo "/packs/$large 1 barrier=go"
+	datamount push -q "$URL/" copy main >/dev/null 3>&- 4>&- &
+	one=$!
+	httpd_ctl wait "/packs/$large 1"
+	datamount push -q "$URL/" copy main >/dev/null 3>&- 4>&- &
+	two=$!
+	eventually waits_or_ends "$two"
+	httpd_ctl release go
+	wait "$one"
+	wait "$two"
+	[ "$(httpd_count "/packs/$large")" -eq 1 ]
+	diff -r repo/packs copy/packs
+}
+
+# For a lock of a file.
+waits_or_ends () {
+	grep -q -- '-> OFDLCK' /proc/locks || gone "$1"
+}
+
 @test "a clone whose link is slow goes on where its time was up" {
 	published
 	large=$(find repo/packs -type f -size +1000k -printf '%P\n')
