@@ -37,14 +37,22 @@ struct pack_writer {
 };
 
 static int
-open_named(struct pack_writer *w, struct dm_err *err)
+name_temp(struct pack_writer *w)
 {
 	uint64_t unique = 0;
 
 	if (getrandom(&unique, sizeof(unique), 0) != sizeof(unique))
-		return dm_fail_errno(err, "getrandom");
+		return -1;
 	(void)snprintf(w->temp, sizeof(w->temp), ".%016llx.tmp",
 	    (unsigned long long)unique);
+	return 0;
+}
+
+static int
+open_named(struct pack_writer *w, struct dm_err *err)
+{
+	if (name_temp(w) < 0)
+		return dm_fail_errno(err, "getrandom");
 	w->fd = openat(w->packs, w->temp,
 	    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0444);
 	if (w->fd >= 0)
@@ -213,6 +221,37 @@ link_named(struct pack_writer *w, const char *path)
 	return 0;
 }
 
+/* Does the file of this name end where ours does, with our directory? */
+static bool
+is_equal(struct pack_writer *w, const char *path)
+{
+	DM_AUTO(dm_closep)
+	int fd = openat(w->packs, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	DM_AUTO(dm_freep) uint8_t *dir = malloc(w->dir.size);
+	uint64_t off = w->name.dir_off;
+	struct stat st;
+
+	return fd >= 0 && dir != NULL && fstat(fd, &st) == 0 &&
+	    S_ISREG(st.st_mode) && (uint64_t)st.st_size == off + w->dir.size &&
+	    dm_pread_full(fd, dir, w->dir.size, off) == (ssize_t)w->dir.size &&
+	    memcmp(dir, w->dir.data, w->dir.size) == 0;
+}
+
+/* Put ours in the place of a damaged file of its name. */
+static int
+replace(struct pack_writer *w, const char *path)
+{
+	if (w->temp[0] == '\0' &&
+	    (name_temp(w) < 0 || link_nameless(w, w->temp) < 0)) {
+		w->temp[0] = '\0';
+		return -1;
+	}
+	if (renameat(w->packs, w->temp, w->packs, path) < 0)
+		return -1;
+	w->temp[0] = '\0';
+	return 0;
+}
+
 static int
 sync_directory(int at, const char *path)
 {
@@ -238,7 +277,9 @@ pack_writer_seal(struct pack_writer *w, struct dm_err *err)
 	if (mkdirat(w->packs, aa, 0777) < 0 && errno != EEXIST)
 		return dm_fail_errno(err, "mkdir packs/%s", aa);
 	rc = w->temp[0] == '\0' ? link_nameless(w, path) : link_named(w, path);
-	if (rc < 0 && errno != EEXIST)
+	if (rc < 0 && errno == EEXIST)
+		rc = is_equal(w, path) ? 0 : replace(w, path);
+	if (rc < 0)
 		return dm_fail_errno(err, "name packs/%s", path);
 	/* Also when it was there: its writer may not have come this far. */
 	if (sync_directory(w->packs, aa) < 0 || fsync(w->packs) < 0)

@@ -49,8 +49,8 @@ uint32_t pack_writer_count(const struct pack_writer *w);
 uint64_t pack_writer_plain_size(const struct pack_writer *w);
 
 /* Write directory and trailer, fsync, and give the file its name
- * packs_dir/AA/ID; one that is there already stays.  The writer is spent:
- * close it.  DM_NOSPACE: nothing was named. */
+ * packs_dir/AA/ID; one that is there already stays, if its length and its
+ * directory are right.  The writer is spent: close it.  DM_NOSPACE: nothing was named. */
 int pack_writer_finish(struct pack_writer *w, struct pack_name *name,
     struct dm_err *err) DM_MUST_CHECK;
 

@@ -232,25 +232,21 @@ open_temp(struct fetcher *f, const char *temp, int *out, struct dm_err *err)
 	int at = f->opt.folder->fd;
 	struct stat is, named;
 
-	for (;;) {
-		DM_AUTO(dm_closep)
-		int fd = openat(at, temp,
+	do {
+		dm_closep(out);
+		*out = openat(at, temp,
 		    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-
-		if (fd < 0)
+		if (*out < 0)
 			return dm_fail_errno(err, "create %s/%s",
 			    f->opt.folder->path, temp);
-		if (fcntl(fd, F_OFD_SETLKW, &whole) < 0 || fstat(fd, &is) < 0)
+		if (fcntl(*out, F_OFD_SETLKW, &whole) < 0 ||
+		    fstat(*out, &is) < 0)
 			return dm_fail_errno(err, "lock %s/%s",
 			    f->opt.folder->path, temp);
 		/* who had it may have given it another name, or removed it */
-		if (fstatat(at, temp, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    named.st_ino != is.st_ino || named.st_dev != is.st_dev)
-			continue;
-		*out = fd;
-		fd = -1;
-		return 0;
-	}
+	} while (fstatat(at, temp, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    named.st_ino != is.st_ino || named.st_dev != is.st_dev);
+	return 0;
 }
 
 static int

@@ -331,6 +331,15 @@ gc_meanwhile () {
 	[ ! -e repo/gc/marked ]
 }
 
+
+@test "a pack that was cut short is stored again" {
+	published
+	find repo/packs -type f -size +1000k -exec truncate -s 1000 {} +
+	D=$(datamount commit -q first repo@again -m again)
+	datamount verify -q "repo@$D"
+	right "repo@$D" first
+}
+
 @test "gc that is killed anywhere costs nothing that is needed" {
 	need strace
 	forgotten

@@ -141,6 +141,24 @@ test_the_same_pack_twice_is_one_file(void **state)
 }
 
 static void
+test_a_damaged_pack_is_replaced_by_the_same(void **state)
+{
+	struct stat before, after;
+	struct pack_name name;
+	char path[128];
+
+	(void)state;
+	write_pack(&name);
+	path_of(path, sizeof(path), &name);
+	assert_int_equal(stat(path, &before), 0);
+	assert_int_equal(truncate(path, 12), 0);
+	write_pack(&name);
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(before.st_size, after.st_size);
+	assert_int_equal(count_files("*"), 1);
+}
+
+static void
 test_an_empty_pack_is_refused(void **state)
 {
 	struct pack_writer *w = NULL;
@@ -174,6 +192,7 @@ main(void)
 		TEST(test_a_pack_holds_objects_directory_and_trailer),
 		TEST(test_a_writer_that_gives_up_leaves_nothing),
 		TEST(test_the_same_pack_twice_is_one_file),
+		TEST(test_a_damaged_pack_is_replaced_by_the_same),
 		TEST(test_an_empty_pack_is_refused),
 		TEST(test_a_missing_directory_is_named),
 	};
