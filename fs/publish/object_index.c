@@ -205,19 +205,18 @@ open_db(struct object_index *ix, const char *path, struct dm_err *err)
 
 /* ---- writing the batch ---- */
 
-/* The pack's row, and its number: 0 if the index has it already. */
+/* The pack's row, and its number.  One that the index has already may lack
+ * rows that were forgotten. */
 static int
 write_pack_locked(struct object_index *ix, struct batch_pack *pack,
     struct dm_err *err)
 {
 	const struct pack_name *name = &pack->name;
 	sqlite3_stmt *q;
-	int64_t no;
 	bool found = false;
 
-	pack->no = 0;
 	(void)bind_id(ix, Q_PACK_NO, &name->id);
-	if (number_locked(ix, Q_PACK_NO, &no, &found, err) < 0 || found)
+	if (number_locked(ix, Q_PACK_NO, &pack->no, &found, err) < 0 || found)
 		return found ? 0 : -1;
 	q = bind_id(ix, Q_PACK_ADD, &name->id);
 	sqlite3_bind_int64(q, 2, (int64_t)name->dir_off);
@@ -242,8 +241,6 @@ write_rows_locked(struct object_index *ix, struct dm_err *err)
 		const struct batch_row *r = &b->row[i];
 		sqlite3_stmt *q;
 
-		if (b->pack[r->pack].no == 0)
-			continue;
 		q = bind_id(ix, Q_OBJECT_ADD, &r->id);
 		sqlite3_bind_int(q, 2, r->kind);
 		sqlite3_bind_int64(q, 3, b->pack[r->pack].no);

@@ -344,6 +344,41 @@ test_numbers_of_packs_are_not_used_again(void **state)
 	object_index_close(one);
 }
 
+/* As when what lies below it was lost, and it was stored again as it was. */
+static void
+test_an_object_that_was_forgotten_is_known_again_with_its_pack(void **state)
+{
+	static const struct marks none;
+	struct object_index *ix = NULL;
+	struct pack_object o = { .kind = OBJECT_DATA };
+	struct pack_name name;
+	struct publish_result r;
+	struct place at, now;
+	char path[128];
+	bool found = false;
+
+	(void)state;
+	put_file("d/last", "in the last pack");
+	commit(&r);
+	(void)snprintf(path, sizeof(path), "%s", INDEX);
+	OK(object_index_open(&ix, path, "r/packs", &none, NULL, &err));
+	digest_of(&o.id, "in the last pack", strlen("in the last pack"));
+	OK(object_index_find(ix, &o.id, o.kind, &at, &found, &err));
+	assert_true(found);
+	OK(object_index_pack(ix, at.pack, &name, &err));
+	OK(object_index_forget(ix, &o.id, o.kind, &err));
+	OK(object_index_find(ix, &o.id, o.kind, &now, &found, &err));
+	assert_false(found);
+	/* it is the pack's first and only object */
+	assert_int_equal(at.ordinal, 0);
+	OK(object_index_add(ix, &name, 0, &o, 1, &err));
+	OK(object_index_flush(ix, &err));
+	OK(object_index_find(ix, &o.id, o.kind, &now, &found, &err));
+	assert_true(found);
+	assert_int_equal(now.pack, at.pack);
+	object_index_close(ix);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, scratch_teardown)
 
 int
@@ -356,6 +391,7 @@ main(void)
 		T(test_a_list_of_files_that_is_hostile_stops_no_commit),
 		T(test_damaged_pages_stop_no_commit),
 		T(test_numbers_of_packs_are_not_used_again),
+		T(test_an_object_that_was_forgotten_is_known_again_with_its_pack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
