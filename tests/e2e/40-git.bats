@@ -410,7 +410,7 @@ print(f["readdir"] + f["readdirplus"] + f["lookup"] + f["read"])'
 	cp data.source before
 	tail -f data/a.csv >/dev/null 3>&- 4>&- &
 	ends_with_test $!
-	eventually test -e "/proc/$!/fd/3"
+	eventually eval '[ /proc/$!/fd/3 -ef data/a.csv ]'
 	fails 1 "tail \($!\)" datamount update data v2
 	cmp before data.source
 	[ "$(shown)" = 1 ]
@@ -513,7 +513,7 @@ print(f["readdir"] + f["readdirplus"] + f["lookup"] + f["read"])'
 	datamount -q sync --install-hook
 	tail -f data/a.csv >/dev/null 3>&- 4>&- &
 	ends_with_test $!
-	eventually test -e "/proc/$!/fd/3"
+	eventually eval '[ /proc/$!/fd/3 -ef data/a.csv ]'
 	git checkout -q one 2>said
 	grep -q "datamount: .*tail ($!)" said
 	[ "$(shown)" = 2 ]

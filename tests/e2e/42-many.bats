@@ -188,6 +188,7 @@ time.sleep(100)' 3>&- 4>&- &
 	map=$!
 	ends_with_test "$map"
 	eventually test -e mapped
+	eventually eval '[ "$(cat "/proc/$cwd/comm")" = sleep ]'
 	fails 1 "in use by .*sleep \($cwd\)" datamount umount data
 	kill "$cwd"
 	eventually gone "$cwd"
@@ -373,7 +374,7 @@ three_pins () {
 	git checkout -q one
 	tail -f m3/a.csv >/dev/null 3>&- 4>&- &
 	ends_with_test $!
-	eventually test -e "/proc/$!/fd/3"
+	eventually eval '[ /proc/$!/fd/3 -ef m3/a.csv ]'
 	run --separate-stderr datamount sync
 	[ "$status" -eq 1 ]
 	[[ $stderr == *'11 of 12 mounts moved to their pins, 0 showed them, 1 failed'* ]]

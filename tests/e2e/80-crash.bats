@@ -111,21 +111,24 @@ kill_under_readers () {
 @test "a request that three workers died of is given up, and the rest goes on" {
 	need strace
 	need_root
-	local supervisor bad
+	local supervisor worker bad pid
 	ls repo/packs/*/* >before
 	head -c 200000 /dev/urandom >src/bad
 	datamount commit -q "$T/src" "$T/repo@main" -m bad
 	datamount "$T/repo@main" data
 	diff -r src data
 	supervisor=$(status_of data pid)
+	worker=$(status_of data worker)
 	bad=$(find repo/packs -type f -size +190k | grep -vFf before)
 	bad=$DATAMOUNT_CACHE/blobs/$(basename "$(dirname "$bad")")/$(basename "$bad")
 	[ -f "$bad" ]
-	traced -f -p "$supervisor" -p "$(status_of data worker)" -P "$bad" \
+	traced -f -p "$supervisor" -p "$worker" -P "$bad" \
 		-e trace=pread64 -e inject=pread64:signal=ABRT -o trace \
 		2>strace.log 3>&- 4>&- &
 	local tracer=$!
-	eventually grep -qs attached strace.log
+	for pid in "$supervisor" "$worker"; do
+		eventually grep -qs "Process $pid attached" strace.log
+	done
 	run dd if=data/bad iflag=direct bs=1M of=/dev/null
 	[ "$status" -ne 0 ]
 	[[ $output == *'Input/output error'* ]]
