@@ -163,6 +163,20 @@ need () {
 	command -v "$1" >/dev/null || skip "no $1"
 }
 
+# Run a command as an ordinary user, in a mount namespace of its own, where
+# everybody may use /dev/fuse: the machine's own is also for other tests.
+as_nobody () {
+	unshare -m bash -c '
+		set -e
+		mkdir -p "$T/dev-fuse" && mount -t tmpfs none "$T/dev-fuse"
+		mknod -m 666 "$T/dev-fuse/fuse" c \
+			$((0x$(stat -c %t /dev/fuse))) \
+			$((0x$(stat -c %T /dev/fuse)))
+		mount --bind "$T/dev-fuse/fuse" /dev/fuse
+		exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+	' as_nobody "$@"
+}
+
 # fails STATUS PATTERN COMMAND...: it exits with STATUS, prints no result, and
 # one line "datamount: ..." on standard error that matches the extended regular
 # expression.
