@@ -245,8 +245,9 @@ killed_while_waiting () {
 	httpd_rule '/packs/* * stall=0'
 	# Past the page cache the reader waits for its own request.
 	killed_while_waiting dd if=data/sub/zeros iflag=direct bs=64k
-	eventually eval '[ "$(cached_count waiting)" = 0 ]'
-	[ "$(json status.json "d[0]['fuse']['interrupted']")" = 1 ]
+	# It is counted once it has ended.
+	eventually eval '[ "$(cached_count waiting)" = 0 ] &&
+		[ "$(json status.json "d[0][\"fuse\"][\"interrupted\"]")" = 1 ]'
 	[ "$(json status.json "d[0]['fuse']['errors']")" = 0 ]
 }
 

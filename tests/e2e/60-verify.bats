@@ -83,11 +83,15 @@ pack_with () {
 	mkdir tmp
 	export TMPDIR=$T/tmp
 	datamount verify -q repo@main
-	nginx_start repo
-	datamount verify -q "$URL/@main" &
+	[ -z "$(ls tmp)" ]
+	httpd_start repo '/packs/* * barrier=gate'
+	datamount verify -q "$URL/@main" 3>&- 4>&- &
 	pid=$!
+	ends_with_test "$pid"
+	httpd_ctl wait '/packs/* 1'
 	kill -TERM "$pid"
-	wait "$pid" || true
+	httpd_ctl release gate
+	! wait "$pid" || false
 	[ -z "$(ls tmp)" ]
 }
 
