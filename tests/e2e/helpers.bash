@@ -127,7 +127,7 @@ dm_teardown () {
 	local m pid silent=0
 	cd / || return 1
 	# Also what a test that failed left in the background: bats would wait.
-	for pid in $DM_PIDS $(jobs -p); do
+	for pid in $DM_PIDS $(jobs -p) $(cat "$T/holders" 2>/dev/null); do
 		kill "$pid" 2>/dev/null || true
 	done
 	[ ! -e "$T/nginx/pid" ] || kill "$(cat "$T/nginx/pid")" || true
@@ -222,11 +222,22 @@ dead_daemon () {
 	kill -KILL "$warden" "$worker" "$supervisor"
 }
 
+# Print a port where nobody listens, and that is this test's until it ends: it
+# is bound, so that the kernel gives it to nobody else, and a server that
+# reuses addresses can listen on it, now and after it was stopped.
 free_port () {
-	python3 -c 'import socket
+	python3 -c 'import os, signal, socket, sys
 s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1])'
+pid = os.fork()
+if pid == 0:
+    os.dup2(s.fileno(), 0)
+    os.closerange(1, 1024)
+    signal.alarm(3600)  # should nobody end it
+    signal.pause()
+print(pid, file=open(sys.argv[1], "a"))
+print(s.getsockname()[1])' "$T/holders"
 }
 
 # Serve a folder with nginx: sets URL, and LOG, one line "METHOD PATH STATUS

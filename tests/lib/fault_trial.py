@@ -25,6 +25,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -216,7 +217,12 @@ class Server:
     """tests/lib/httpd: on one port, whatever happens to its process."""
 
     def __init__(self, trial, log='httpd.log'):
-        self.trial, self.port, self.process = trial, 0, None
+        self.trial, self.process = trial, None
+        # While this is bound nobody else is given the port.
+        self.held = socket.socket()
+        self.held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.held.bind(('127.0.0.1', 0))
+        self.port = self.held.getsockname()[1]
         self.log = trial.t / 'planted' / log
         self.start()
 
@@ -230,10 +236,8 @@ class Server:
             [bench.build / 'httpd', '--port', str(self.port), *tls,
              '--log', self.log, self.trial.repo],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        port = self.process.stdout.readline()
-        if not port:
+        if int(self.process.stdout.readline() or 0) != self.port:
             raise Wrong('the server does not start')
-        self.port = int(port)
 
     def stop(self):
         """Nothing listens there any more."""
@@ -668,6 +672,7 @@ class Trial:
             failed.words = self.explain()
         for server in filter(None, (self.server, self.other)):
             server.stop()
+            server.held.close()
         for pid in processes(self.mark):
             try:
                 os.kill(pid, signal.SIGCONT)
