@@ -102,7 +102,7 @@ blobs () {
 	need_fuse
 	httpd_start repo
 	datamount "$URL/@main" data
-	for how in 'datamount cache clear' "rm -rf $DATAMOUNT_CACHE"; do
+	for how in 'datamount cache clear' remove_cache; do
 		diff -r --no-dereference src data
 		$how
 		[ "$(id -u)" -ne 0 ] || echo 3 >/proc/sys/vm/drop_caches

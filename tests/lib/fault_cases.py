@@ -358,9 +358,14 @@ def files_of(t, pattern='**/*'):
 
 
 def vandal(change, pattern='**/*'):
+    """What the daemon removes or makes anew meanwhile, such as the journal
+    of its index, is left alone."""
     def on(t):
         for p in files_of(t, pattern):
-            change(t, p)
+            try:
+                change(t, p)
+            except (FileNotFoundError, FileExistsError):
+                pass
     return on
 
 
@@ -413,7 +418,11 @@ harm('the count is another', lambda t, p: p.write_bytes(
 
 
 def remove_cache(t):
-    shutil.rmtree(t.cache)
+    """The daemon makes and removes files in it meanwhile."""
+    def removed():
+        shutil.rmtree(t.cache, ignore_errors=True)
+        return not t.cache.exists()
+    wait(removed, 'the cache cannot be removed')
 
 
 def cache_leads_elsewhere(t):
