@@ -172,7 +172,7 @@ class Lab:
         end = time.monotonic() + PATIENCE
         while not what():
             if time.monotonic() > end:
-                raise Wrong(instead)
+                raise Wrong(instead() if callable(instead) else instead)
             time.sleep(0.01)
 
     def explain(self, what):

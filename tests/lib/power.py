@@ -32,7 +32,7 @@ class Disk:
     """An ext4 file system whose power can be cut."""
 
     def __init__(self, top):
-        self.place, self.device = top / 't', None
+        self.place, self.device, self.said = top / 't', None, ''
         image = top / 'image'
         with open(image, 'wb') as f:
             f.truncate(64 << 20)
@@ -67,8 +67,15 @@ class Disk:
 
     def restart(self, lab):
         """Nothing that ran survives; then the power is back."""
+        def unmounted():
+            done = subprocess.run(['umount', self.place], check=False,
+                                  text=True, capture_output=True)
+            self.said = done.stderr.strip()
+            return done.returncode == 0
         lab.stop()
-        self.do('umount', self.place)
+        # A process that is ending has files open when it cannot be found by
+        # its environment any more.
+        lab.wait(unmounted, lambda: self.said)
         self.mount()
 
     def free(self):
@@ -213,7 +220,7 @@ def main():
         print(cuts(lab, disk, times, random.Random(seed)))
     except NoDisk as error:
         print(error, file=sys.stderr)
-        sys.exit(4)
+        sys.exit(1 if lab else 4)  # it was there, or is not to be had
     except crash_lab.Wrong as wrong:
         lab.explain(wrong)
         sys.exit(f'seed {seed}: {wrong}')
