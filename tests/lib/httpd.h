@@ -52,7 +52,7 @@ struct dm_err;
  *
  * Control by HTTP, for tests that are no C: POST to /.ctl/rule (one rule a
  * line), /.ctl/clear, /.ctl/forget, /.ctl/release (a barrier's name) or
- * /.ctl/wait ("GLOB N": answers when N requests have come; 504 after 10 s);
+ * /.ctl/wait ("GLOB N": answers when N requests have come; 504 after 60 s);
  * GET /.ctl/count?GLOB, /.ctl/bytes?GLOB, /.ctl/connections, /.ctl/log.  None
  * of these are counted or logged.
  *

@@ -21,7 +21,7 @@
 enum {
 	LOOK_MS = 10,  /* how often who waits looks whether its peer left */
 	EXACT_MS = 40, /* up to here a delay is slept, to the microsecond */
-	WAIT_MS = 10 * 1000,
+	WAIT_MS = 60 * 1000,
 };
 
 static struct httpd_entry *
