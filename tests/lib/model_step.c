@@ -25,7 +25,8 @@
 
 enum {
 	PAGE = 4096,
-	HEALED_MS = 30000,  /* for what began before the faults went off */
+	HEALED_MS = 30000,  /* for what began before the faults went off, or
+			     * while the machine was busy with other things */
 	FAULTY_MS = 700,    /* then they go off: the steps shall go on */
 	KILL_GAP_MS = 1000, /* a request that three died of is given up */
 	NAMES_MAX = 8192,
@@ -814,6 +815,7 @@ model_step_run(struct model_client *c, const struct model_step *s)
 {
 	static const struct timespec pause = { .tv_nsec = 20000000 };
 	struct model_shared *shared = c->m->shared;
+	uint64_t begin = model_now_ms();
 
 	if (shared->faults && model_now_ms() - shared->on_at > FAULTY_MS)
 		model_heal(c->m);
@@ -831,9 +833,11 @@ model_step_run(struct model_client *c, const struct model_step *s)
 			shared->faulted++;
 			return 0;
 		}
-		/* It may have waited for what was asked for before. */
-		if (shared->off_at == 0 ||
-		    model_now_ms() - shared->off_at > HEALED_MS)
+		/* It may have waited for what was asked for before, or for a
+		 * machine that did not get to it for a second. */
+		if (shared->off_at > begin)
+			begin = shared->off_at;
+		if (model_now_ms() - begin > HEALED_MS)
 			return wrong(c, "errno %d, without a fault", rc);
 		(void)nanosleep(&pause, NULL);
 	}
