@@ -77,7 +77,9 @@ repositories () {
 	need_fuse
 	publish
 	datamount --no-git --mirror "$TWO" "$ONE@main" data
-	one httpd_rule '* * stall=70000'
+	# Also to the probe, which asks for a small file.
+	one httpd_rule '/packs/* * stall=70000'
+	one httpd_rule '/datamount * stall=0'
 	diff -r src data
 	[ "$(repositories 'r["down_since"] is None')" = '[False, True]' ]
 	run datamount status data
