@@ -52,14 +52,40 @@ at_most () {
 	[ "$(used_bytes)" -le "$1" ]
 }
 
-# The bytes that nginx sent, in per cent of the packs.
-sent_percent () {
-	local sent packs
-	sent=$(awk '$2 ~ /^\/packs/ {s += $5} END {print s + 0}' "$LOG")
-	packs=$(find "$T/repo/packs" -type f -printf '%s\n' |
+# The bytes that nginx sent of the packs.
+sent_bytes () {
+	awk '$2 ~ /^\/packs/ {s += $5} END {print s + 0}' "$LOG"
+}
+
+# Read all through the mounts from number $1 to 8, at once, in MS.
+read_from () {
+	local i pids=() begin
+	begin=$(date +%s%N)
+	for i in $(seq "$1" 8); do
+		diff -r --no-dereference src "data$i" >"diff$i" 2>&1 3>&- &
+		pids+=($!)
+	done
+	wait "${pids[@]}"
+	MS=$((($(date +%s%N) - begin) / 1000000))
+	[ -z "$(cat diff?)" ]
+}
+
+# COMMAND has all packs sent once, into an empty cache: at most 1.05 of their
+# bytes.  It sets SENT and MS.  Who does not get on for 3 s with what it is to fetch is
+# passed over, and others fetch that again: so it is meant, and so it may go on
+# a machine that stalls.  Hence what took that long is done once more.
+sent_once () {
+	local packs
+	packs=$(find repo/packs -type f -printf '%s\n' |
 		awk '{s += $1} END {print s}')
-	echo "requests $(wc -l <"$LOG"), sent $sent of $packs" >&2
-	echo $((sent * 100 / packs))
+	for _ in 1 2; do
+		remove_cache
+		"$@"
+		echo "sent $SENT of $packs in $MS ms"
+		[ $((SENT * 100 / packs)) -gt 105 ] || return 0
+		[ "$MS" -ge 3000 ] || return 1
+	done
+	return 1
 }
 
 # The process that serves a mount.
@@ -67,30 +93,27 @@ worker_of () {
 	datamount status --json "$1" | json - "d[0]['worker']"
 }
 
+eight_read () {
+	: >"$LOG"
+	mount_all 8
+	read_from 1
+	SENT=$(sent_bytes)
+	umount_all 8
+}
+
 @test "eight mounts of the same cold files fetch each byte once" {
 	need_fuse
-	local pids=()
 	one_version
 	nginx_start repo
-	mount_all 8
-	for i in $(seq 8); do
-		diff -r --no-dereference src "data$i" >"diff$i" 2>&1 3>&- &
-		pids+=($!)
-	done
-	wait "${pids[@]}"
-	[ -z "$(cat diff?)" ]
-	[ "$(sent_percent)" -le 105 ]
-	umount_all 8
+	sent_once eight_read
 	datamount fsck
 }
 
 # A process that was stopped keeps its locks; what it was to fetch is fetched
 # by one other, once.
-@test "seven mounts pass over one that was stopped with its locks" {
-	need_fuse
-	local pids=() worker sent packs
-	one_version
-	httpd_start repo
+seven_pass_over () {
+	local worker
+	httpd_ctl clear
 	mount_all 8
 	worker=$(worker_of data1)
 	httpd_rule '/packs/* * barrier=all'
@@ -100,20 +123,18 @@ worker_of () {
 	httpd_ctl wait '/packs/* 1'
 	kill -STOP "$worker"
 	httpd_ctl release all
-	for i in $(seq 2 8); do
-		diff -r --no-dereference src "data$i" >"diff$i" 2>&1 3>&- &
-		pids+=($!)
-	done
-	wait "${pids[@]}"
-	[ -z "$(cat diff?)" ]
+	read_from 2
 	kill -CONT "$worker"
 	diff -r --no-dereference src data1
-	sent=$(curl -sSf "$CTL/bytes?/packs/*")
-	packs=$(find repo/packs -type f -printf '%s\n' |
-		awk '{s += $1} END {print s}')
-	echo "sent $sent of $packs" >&2
-	[ $((sent * 100 / packs)) -le 105 ]
+	SENT=$(curl -sSf "$CTL/bytes?/packs/*")
 	umount_all 8
+}
+
+@test "seven mounts pass over one that was stopped with its locks" {
+	need_fuse
+	one_version
+	httpd_start repo
+	sent_once seven_pass_over
 }
 
 @test "four mounts keep their quota while their cache is vandalised" {
