@@ -24,7 +24,7 @@ struct transfer;
 
 /*
  * The parts of cache/fetch.c that know flights and waits, but neither memory
- * nor transfers.  All functions but the last three are called under the lock of
+ * nor transfers.  All functions but the last four are called under the lock of
  * the fetch (DM_RANK_FETCH), and call nothing outside.
  */
 struct flight {

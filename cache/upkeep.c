@@ -1,9 +1,9 @@
 /*
  * What commands do to a cache directory as a whole: count, clear, check.
  *
- * Daemons may be using it meanwhile.  A blob is removed map first, then
- * directory, then bytes, so that whoever comes in between finds nothing that
- * claims to be there.
+ * Daemons may be using it meanwhile.  A blob is removed map first, then bytes,
+ * then directory, so that whoever comes in between finds nothing that claims
+ * to be there.
  */
 #include <errno.h>
 #include <fcntl.h>

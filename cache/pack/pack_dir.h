@@ -78,9 +78,8 @@ int pack_record_decode(struct pack_object *out, const uint8_t *prev,
 int pack_dir_header_decode(uint32_t *count, const void *data, size_t size,
     struct dm_err *err) DM_MUST_CHECK;
 
-/* Append a directory with room for count records to out; then put each record
- * (0 to count - 1, in order) into it.  Offsets in o are ignored: sizes count.
- */
+/* Append a directory to out: begin it, put each record, in order, and end it.
+ * Offsets in o are ignored: sizes count. */
 struct pack_dir_encoder {
 	struct dm_buf *out;
 	uint64_t plain_end, stored_end;

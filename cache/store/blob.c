@@ -8,6 +8,10 @@
  * `dropped` counts up.  A reader compares that count too: without, a reader
  * that was slow between pread and fstat could take the signature of a write of
  * ours that came behind a foreign one for that of the bytes it read.
+ *
+ * What is not seen is a change between the two fstats of a write of ours, and
+ * one in the same tick of the file system's clock.  No datamount makes wrong
+ * ones; another program of this user could.
  */
 #include "cache/store/blob.h"
 
