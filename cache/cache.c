@@ -583,11 +583,8 @@ cache_present(struct cache *c, const struct cache_place *at,
 	return here ? plain_size : 0;
 }
 
-/* Have ask fetch from at on, or the directory that must be here first. */
-static void
-ask_ahead(struct cache *c, struct origin *o, const struct cache_place *at,
-    void (*ask)(struct fetch *f, const struct fetch_want *want, uint32_t n),
-    uint32_t n)
+void
+cache_expect(struct cache *c, struct origin *o, const struct cache_place *at)
 {
 	struct fetch_want want = { .origin = o, .piece = FETCH_DIR };
 	struct cache_place now;
@@ -605,23 +602,10 @@ ask_ahead(struct cache *c, struct origin *o, const struct cache_place *at,
 		want.dir = blob_directory(want.blob);
 		if (want.dir != NULL)
 			want.piece = at->ordinal;
-		ask(c->fetch, &want, n);
+		fetch_expect(c->fetch, &want);
 		directory_put(want.dir);
 	}
 	cache_leave(c);
-}
-
-void
-cache_prefetch(struct cache *c, struct origin *o, const struct cache_place *at,
-    uint32_t n)
-{
-	ask_ahead(c, o, at, fetch_ahead, n);
-}
-
-void
-cache_expect(struct cache *c, struct origin *o, const struct cache_place *at)
-{
-	ask_ahead(c, o, at, fetch_expect, 0);
 }
 
 static int

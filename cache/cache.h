@@ -122,11 +122,6 @@ int cache_file(struct cache *c, struct origin *o, const char *path,
 uint32_t cache_present(struct cache *c, const struct cache_place *at,
     uint32_t plain_size);
 
-/* Start fetching n objects from at on in the background. Droppable: errors
- * and a full budget are silent. */
-void cache_prefetch(struct cache *c, struct origin *o,
-    const struct cache_place *at, uint32_t n);
-
 /*
  * Objects of one pack that are to come in the background, in the order of
  * their ordinals, which ascend; at names the pack.  Small ones between them
@@ -193,7 +188,8 @@ void cache_lend_mark(struct cache *c, const struct digest *pack, bool begin);
 
 /* Whoever reads small files in order will come to at before long: fetch its
  * pack's directory or, if that is here, a first window from at on; more
- * follows when it is read.  Droppable likewise, and cheap to repeat. */
+ * follows when it is read.  Droppable: errors and a full budget are silent.
+ * Cheap to repeat. */
 void cache_expect(struct cache *c, struct origin *o,
     const struct cache_place *at);
 

@@ -367,10 +367,10 @@ fetch_run_locked(struct fetch *f, const struct fetch_want *want,
 	return queued;
 }
 
-/* Queue the missing runs of a plan; false when there is no more room. */
-static bool
+/* Queue the missing runs of a plan while there is room. */
+static void
 ahead_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan,
-    struct files *files, enum transfer_class class)
+    struct files *files)
 {
 	struct turn_range r = {
 		.blob = want->blob, .plan = plan, .files = files
@@ -381,14 +381,13 @@ ahead_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan,
 		r.hi = i + 1;
 		if (plan->skip[i] || plan->object[i].stored_size == 0)
 			continue;
-		if (!fetch_has_room_locked(f, class))
-			return false;
+		if (!fetch_has_room_locked(f, TRANSFER_AHEAD))
+			return;
 		plan_range(plan, i, PLAN_MOST, fetch_cost_max(f), false, &r.lo,
 		    &r.hi);
-		if (!fetch_run_locked(f, want, &r, class))
-			return false;
+		if (!fetch_run_locked(f, want, &r, TRANSFER_AHEAD))
+			return;
 	}
-	return true;
 }
 
 /* Pieces of the plan from its first on that hold so many stored bytes. */
@@ -419,7 +418,7 @@ read_on_locked(struct fetch *f, const struct fetch_want *want,
 	plan->n = pieces_of(plan, s->window);
 	stream_set_mark(&f->streams, s, plan->first);
 	s->next = plan->first + plan->n;
-	(void)ahead_locked(f, want, plan, files, TRANSFER_AHEAD);
+	ahead_locked(f, want, plan, files);
 }
 
 /* Where the stream that the piece belongs to goes on; false: nowhere. */
@@ -505,12 +504,11 @@ expect_piece(struct fetch *f, const struct fetch_want *want)
 }
 
 void
-fetch_expect(struct fetch *f, const struct fetch_want *want, uint32_t n)
+fetch_expect(struct fetch *f, const struct fetch_want *want)
 {
 	struct files *files;
 	struct dm_err err;
 
-	(void)n;
 	if (fetch_check_want(want, &err) < 0)
 		return;
 	if (want->piece != FETCH_DIR) {
@@ -519,34 +517,6 @@ fetch_expect(struct fetch *f, const struct fetch_want *want, uint32_t n)
 	}
 	files = blob_files(want->blob);
 	fetch_directory_ahead(f, want, files, TRANSFER_AHEAD);
-	files_put(files);
-	courier_pump(f);
-}
-
-void
-fetch_ahead(struct fetch *f, const struct fetch_want *want, uint32_t n)
-{
-	bool more = want->piece != FETCH_DIR;
-	struct files *files;
-	struct plan plan;
-	struct dm_err err;
-
-	if (fetch_check_want(want, &err) < 0)
-		return;
-	files = blob_files(want->blob);
-	if (want->piece == FETCH_DIR)
-		fetch_directory_ahead(f, want, files, TRANSFER_BACKGROUND);
-	for (uint32_t done = 0; more && done < n; done += PLAN_PIECES) {
-		uint32_t some = n - done < PLAN_PIECES ? n - done : PLAN_PIECES;
-
-		if (plan_init(&plan, want->dir, want->blob, want->piece + done,
-			some, &err) < 0)
-			break;
-		dm_lock(&f->mu);
-		more = ahead_locked(f, want, &plan, files, TRANSFER_BACKGROUND);
-		dm_unlock(&f->mu);
-		plan_release(&plan);
-	}
 	files_put(files);
 	courier_pump(f);
 }

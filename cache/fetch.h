@@ -61,9 +61,6 @@ struct fetch_want {
 int fetch_start(struct fetch *f, const struct fetch_want *want,
     struct cache_wait *wait, struct dm_err *err) DM_MUST_CHECK;
 
-/* Fetch what is missing of n pieces from want->piece on, if there is room. */
-void fetch_ahead(struct fetch *f, const struct fetch_want *want, uint32_t n);
-
 /* Fetch what is missing of n pieces, from ordinal[*done] on, in the background
  * and a part at a time: *done counts those that were looked at.  0: nothing is
  * on its way any more; -1: DM_AGAIN if wait will wake when a part has come. */
@@ -76,8 +73,8 @@ int fetch_bring_directory(struct fetch *f, const struct fetch_want *want,
     struct cache_wait *wait, struct dm_err *err) DM_MUST_CHECK;
 
 /* A reader who goes forward is on its way to want->piece: fetch a first window
- * from there on, or the directory.  n is of no account. */
-void fetch_expect(struct fetch *f, const struct fetch_want *want, uint32_t n);
+ * from there on, or the directory. */
+void fetch_expect(struct fetch *f, const struct fetch_want *want);
 
 /* The piece of want is in use.  If its reader goes forward, what comes next is
  * fetched before it is missed.  Cheap if not. */

@@ -36,16 +36,6 @@ transfer_unlink(struct transfer_queue *q, struct transfer *t)
 		t->flight[i]->queued = NULL;
 }
 
-bool
-transfer_is_in(const struct transfer_queue *q, const struct transfer *t)
-{
-	const struct transfer *i = q->head;
-
-	while (i != NULL && i != t)
-		i = i->next;
-	return i != NULL;
-}
-
 void
 transfer_empty(struct transfer_queue *q)
 {

@@ -47,7 +47,6 @@ struct transfer_queue {
 void transfer_queue_init(struct transfer_queue *q);
 void transfer_push(struct transfer_queue *q, struct transfer *t);
 void transfer_unlink(struct transfer_queue *q, struct transfer *t);
-bool transfer_is_in(const struct transfer_queue *q, const struct transfer *t);
 
 /* Free all that is queued, flights too. */
 void transfer_empty(struct transfer_queue *q);

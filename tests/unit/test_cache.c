@@ -877,25 +877,6 @@ test_what_is_present_is_known_without_asking(void **state)
 }
 
 static void
-test_prefetched_pieces_need_no_more_requests(void **state)
-{
-	struct fixture *f = *state;
-	struct packed p = { .n = 8, .size = 200001, .seed = 181 };
-	struct cache_place at;
-	uint64_t end = dm_deadline_ms(10000);
-
-	make_pack(f, &p);
-	assert_int_equal(read_whole(f, f->cache, &p, 0), DM_OK);
-	at = place_of(&p, 1);
-	cache_prefetch(f->cache, f->origin, &at, 7);
-	for (at = place_of(&p, 7); cache_present(f->cache, &at, p.size) == 0;)
-		assert_true(dm_now_ms() < end);
-	assert_int_equal(httpd_count(f->httpd, "/packs/*"), 3);
-	read_all(f, &p);
-	assert_int_equal(httpd_count(f->httpd, "/packs/*"), 3);
-}
-
-static void
 test_a_lot_that_names_what_cannot_be_ends(void **state)
 {
 	struct fixture *f = *state;
@@ -1116,7 +1097,6 @@ main(void)
 		T(test_what_one_cache_fetched_another_reads),
 		T(test_a_file_is_fetched_once_and_healed),
 		T(test_what_is_present_is_known_without_asking),
-		T(test_prefetched_pieces_need_no_more_requests),
 		T(test_a_lot_that_names_what_cannot_be_ends),
 		T(test_a_sequential_reader_needs_few_requests),
 		T(test_a_sequential_reader_finds_what_was_fetched_ahead),
