@@ -425,8 +425,6 @@ walk(struct read *r, struct cache_wait *wait, struct dm_err *err)
 		rc = stale(r, "does not exist", err);
 	else
 		rc = check_object(r, &o, err);
-	if (rc == 0 && o.plain_size == 0)
-		rc = 1;
 	if (rc == 0)
 		rc = deliver(r, &o, wait, err);
 	if (rc == 1)

@@ -114,8 +114,7 @@ queue_locked(struct fetch *f, const struct fetch_want *want,
 	for (uint32_t i = r->lo; i < r->hi; i++) {
 		struct flight *fl;
 
-		if (plan != NULL &&
-		    (plan->skip[i] || plan->object[i].stored_size == 0))
+		if (plan != NULL && plan->skip[i])
 			continue;
 		fl = plan == NULL ?
 		    flight_new(f, want, FETCH_DIR, NULL) :
@@ -269,13 +268,8 @@ look_around(struct plan *plan, const struct fetch_want *want,
 	uint32_t n = plan_guess(want->dir, PLAN_MOST);
 	uint32_t back = want->piece < n ? want->piece : n;
 
-	if (plan_init(plan, want->dir, want->blob, want->piece - back, back + n,
-		err) < 0)
-		return -1;
-	if (plan->object[back].stored_size == 0)
-		return dm_fail(err, DM_CORRUPT,
-		    "object %u of the pack has no bytes", want->piece);
-	return 0;
+	return plan_init(plan, want->dir, want->blob, want->piece - back,
+	    back + n, err);
 }
 
 /* Join or begin; 0, DM_AGAIN, or an error. */
@@ -323,7 +317,6 @@ fetch_start(struct fetch *f, const struct fetch_want *want,
 	if (want->piece != FETCH_DIR) {
 		range.plan = &plan;
 		if (look_around(&plan, want, err) < 0) {
-			plan_release(&plan);
 			/* Its directory was removed: the reader finds that. */
 			return err->code == DM_STALE &&
 				wait->looks++ < LOOKS_MAX ?
@@ -379,7 +372,7 @@ ahead_locked(struct fetch *f, const struct fetch_want *want, struct plan *plan,
 	fetch_skip_in_flight_locked(f, plan, want->blob);
 	for (uint32_t i = 0; i < plan->n; i = r.hi) {
 		r.hi = i + 1;
-		if (plan->skip[i] || plan->object[i].stored_size == 0)
+		if (plan->skip[i])
 			continue;
 		if (!fetch_has_room_locked(f, TRANSFER_AHEAD))
 			return;

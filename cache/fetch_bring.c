@@ -89,7 +89,7 @@ queue_runs_locked(struct fetch *f, const struct bring *b)
 	}
 	for (uint32_t i = 0; i < plan->n; i = r.hi) {
 		r.hi = i + 1;
-		if (plan->skip[i] || plan->object[i].stored_size == 0)
+		if (plan->skip[i])
 			continue;
 		if (any && !fetch_has_room_locked(f, TRANSFER_BACKGROUND))
 			return i;

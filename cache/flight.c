@@ -294,9 +294,8 @@ flight_keep_tail(struct flight *fl, struct codec *codec, struct directory *dir)
 		    o.stored_off - fl->off > fl->tail ||
 		    fl->tail - (o.stored_off - fl->off) < o.stored_size)
 			break;
-		if (o.stored_size > 0)
-			keep(fl->blob, codec, &o, n,
-			    fl->dir + (o.stored_off - fl->off));
+		keep(fl->blob, codec, &o, n,
+		    fl->dir + (o.stored_off - fl->off));
 	}
 }
 

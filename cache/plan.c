@@ -88,7 +88,7 @@ step(const struct plan *p, uint32_t i, struct taken *t, bool *reached)
 	uint64_t size = p->object[i].stored_size;
 
 	*reached = false;
-	if (p->skip[i] || size == 0) {
+	if (p->skip[i]) {
 		t->gap += size;
 		return t->gap <= PLAN_GAP;
 	}

@@ -103,8 +103,7 @@ take_index(struct turns *all, struct turn_range *r, uint32_t i,
     struct turn *out)
 {
 	*out = (struct turn){ .files = NULL };
-	if (r->plan != NULL &&
-	    (r->plan->skip[i] || r->plan->object[i].stored_size == 0))
+	if (r->plan != NULL && r->plan->skip[i])
 		return true;
 	return take(all, out, r->files, r->blob, bytes_of(r, i));
 }
@@ -123,7 +122,7 @@ take_all(struct turn_range *r)
 		all.size += one.size;
 	}
 	for (uint32_t i = r->lo; r->plan != NULL && i < r->hi; i++)
-		if (r->plan->skip[i] || r->plan->object[i].stored_size == 0)
+		if (r->plan->skip[i])
 			return false;
 	if (!files_lock(r->files, 0, all))
 		return false;

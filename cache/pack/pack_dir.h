@@ -43,8 +43,8 @@ struct pack_object {
 	struct digest id;
 	uint64_t plain_off;   /* in the plain space: objects end to end */
 	uint64_t stored_off;  /* in the pack file */
-	uint32_t plain_size;  /* <= OBJECT_DATA_MAX, OBJECT_STRUCT_MAX */
-	uint32_t stored_size; /* == plain_size if codec is PACK_PLAIN */
+	uint32_t plain_size;  /* 1 to OBJECT_DATA_MAX, OBJECT_STRUCT_MAX */
+	uint32_t stored_size; /* 1 to plain_size; that if it is PACK_PLAIN */
 	enum object_kind kind;
 	enum pack_codec codec;
 };
