@@ -384,7 +384,7 @@ put_ref(struct copy *c, const struct ref_line *ref, bool check_only,
 	if (found && !same && check_move(c, ref, &old, err) < 0)
 		return -1;
 	if (check_only)
-		return 0;
+		return folder_ref_room(c->folder, ref->tag, ref->name, err);
 	if (!found &&
 	    gone_refs_last(c->folder->fd, ref->tag, ref->name, &old.sequence,
 		err) < 0)

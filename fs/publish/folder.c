@@ -10,6 +10,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -366,6 +368,49 @@ folder_put(struct folder *f, const char *path, const void *data, size_t size,
 	return 0;
 }
 
+/* For nftw: end at the first that is no empty directory. */
+static int
+remove_dir(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)at;
+	return type == FTW_DP && rmdir(path) == 0 ? 0 : 1;
+}
+
+static int
+fail_taken(const char *path, const char *by, struct dm_err *err)
+{
+	return dm_fail(err, DM_INVALID,
+	    "%s cannot be beside %s: delete that, or take another name", path,
+	    by);
+}
+
+int
+folder_ref_room(struct folder *f, bool tag, const char *name,
+    struct dm_err *err)
+{
+	char path[REF_PATH], part[REF_PATH], full[PATH_MAX];
+	const char *p;
+	struct stat st;
+
+	ref_path(path, tag, name);
+	for (p = strchr(path + strlen("refs/heads"), '/'); p != NULL;
+	     p = strchr(p + 1, '/')) {
+		(void)snprintf(part, sizeof(part), "%.*s", (int)(p - path),
+		    path);
+		if (fstatat(f->fd, part, &st, 0) == 0 && S_ISREG(st.st_mode))
+			return fail_taken(path, part, err);
+	}
+	/* where refs below it were, their directories may be left */
+	if (snprintf(full, sizeof(full), "%s/%s", f->path, path) <
+	    (int)sizeof(full))
+		/* NOLINTNEXTLINE(concurrency-mt-unsafe): it changes no cwd */
+		(void)nftw(full, remove_dir, 8, FTW_DEPTH | FTW_PHYS);
+	if (fstatat(f->fd, path, &st, 0) == 0 && S_ISDIR(st.st_mode))
+		return fail_taken(path, "what is below it", err);
+	return 0;
+}
+
 int
 folder_ref_put(struct folder *f, bool tag, const char *name,
     const struct ref *ref, struct dm_err *err)
@@ -374,7 +419,8 @@ folder_ref_put(struct folder *f, bool tag, const char *name,
 	char path[REF_PATH];
 
 	ref_path(path, tag, name);
-	if (ref_encode(ref, &text, err) < 0)
+	if (folder_ref_room(f, tag, name, err) < 0 ||
+	    ref_encode(ref, &text, err) < 0)
 		return -1;
 	return folder_put(f, path, text.data, text.size, err);
 }

@@ -48,6 +48,11 @@ void folder_unlock(struct folder *f);
 int folder_ref_read(struct folder *f, bool tag, const char *name,
     struct ref *out, bool *found, struct dm_err *err) DM_MUST_CHECK;
 
+/* Can a ref have this name beside the others?  DM_INVALID if there is `a`, and
+ * it is to be `a/b`, or the other way round.  Under the lock. */
+int folder_ref_room(struct folder *f, bool tag, const char *name,
+    struct dm_err *err) DM_MUST_CHECK;
+
 /* Point a ref at a commit: its sequence number grows by one, also where it was
  * deleted meanwhile. */
 int folder_ref_move(struct folder *f, bool tag, const char *name,

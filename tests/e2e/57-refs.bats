@@ -208,3 +208,39 @@ with_old_copy () {
 	datamount -q update --allow-rollback data
 	grep -q "^commit = $V1" data.source
 }
+
+@test "a name is free when those below it are deleted" {
+	mkdir d
+	echo 1 >d/f
+	datamount init repo >/dev/null
+	datamount commit -q d repo -m 1 >/dev/null
+	datamount clone -q repo copy
+	for name in a/b/c a/b a; do
+		datamount branch repo "$name"
+		fails 1 'cannot be beside' datamount branch repo "$name/x"
+		datamount push -q repo copy "$name"
+		datamount branch repo -d "$name"
+		datamount branch copy -d "$name"
+	done
+	echo 2 >d/f
+	datamount tag repo t/u
+	datamount tag repo -d t/u
+	datamount commit -q d repo@a -m 2
+	datamount tag repo t
+}
+
+@test "a push that a name is in the way of moves no ref" {
+	mkdir d
+	echo 1 >d/f
+	datamount init repo >/dev/null
+	datamount commit -q d repo -m 1 >/dev/null
+	datamount clone -q repo copy
+	datamount branch copy z/z
+	was=$(cat copy/refs/heads/main)
+	echo 2 >d/f
+	datamount commit -q d repo -m 2 >/dev/null
+	datamount branch repo z
+	fails 1 'refs/heads/z cannot be beside what is below it:' \
+		datamount push repo copy
+	[ "$(cat copy/refs/heads/main)" = "$was" ]
+}
