@@ -16,6 +16,7 @@ struct list {
 	struct ref_line *ref;
 	size_t n, room;
 	bool branches, tags; /* of those that the source names */
+	struct dm_err gone;  /* why the last one was passed over */
 	struct repo *repo;
 	uint64_t now;
 };
@@ -94,7 +95,14 @@ add_line(void *arg, const struct ref_line *line, struct dm_err *err)
 		return 0;
 	(void)snprintf(name, sizeof(name), "%s/%s",
 	    line->tag ? "tags" : "heads", line->name);
-	return add_name(l, name, line->ref.time, err);
+	if (add_name(l, name, line->ref.time, err) == 0)
+		return 0;
+	if (err->code != DM_NOTFOUND)
+		return -1;
+	/* deleted: refs/all is a hint, and may be old */
+	l->gone = *err;
+	*err = (struct dm_err){ 0 };
+	return 0;
 }
 
 static int
@@ -112,6 +120,10 @@ list_refs(struct list *l, const struct cmd_args *a, bool clone,
 	if ((l->branches || l->tags) &&
 	    repo_refs(l->repo, add_line, l, err) < 0)
 		return -1;
+	if (l->n == 0 && l->gone.code != DM_OK) {
+		*err = l->gone;
+		return -1;
+	}
 	if (l->n == 0 && !clone)
 		return dm_fail(err, DM_NOTFOUND,
 		    "%s has no branch: nothing to push", a->operands[0]);

@@ -244,3 +244,19 @@ with_old_copy () {
 		datamount push repo copy
 	[ "$(cat copy/refs/heads/main)" = "$was" ]
 }
+
+@test "a list of refs that names a deleted one is no hindrance to a copy" {
+	mkdir d
+	echo 1 >d/f
+	datamount init repo >/dev/null
+	datamount commit -q d repo -m 1 >/dev/null
+	datamount branch repo x
+	datamount clone -q repo copy
+	rm repo/refs/heads/x
+	datamount push -q repo copy
+	datamount clone -q repo other
+	[ -e other/refs/heads/main ]
+	[ ! -e other/refs/heads/x ]
+	rm repo/refs/heads/main
+	fails 1 'no branch or tag' datamount clone -q repo third
+}
