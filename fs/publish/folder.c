@@ -25,6 +25,7 @@
 #include "cache/base/err.h"
 #include "cache/base/hex.h"
 #include "cache/base/io.h"
+#include "cache/net/url.h"
 #include "fs/publish/gone_refs.h"
 
 enum {
@@ -98,14 +99,22 @@ make_skeleton(struct folder *f, struct dm_err *err)
 	return 0;
 }
 
+/* A user, his password and a query are not repeated. */
 static int
 refuse_url(const char *path, struct dm_err *err)
 {
-	if (strstr(path, "://") != NULL)
-		return dm_fail(err, DM_INVALID,
-		    "%s is a URL: write to the folder that is served there",
-		    path);
-	return 0;
+	const char *host = strstr(path, "://"), *at;
+
+	if (host == NULL)
+		return 0;
+	host += strlen("://");
+	at = memrchr(host, '@', strcspn(host, "/?#"));
+	if (at != NULL)
+		host = at + 1;
+	return dm_fail(err, DM_INVALID,
+	    "%.*s%.*s is a URL: write to the folder that is served there",
+	    (int)(strstr(path, "://") - path) + 3, path, (int)url_shown(host),
+	    host);
 }
 
 /* Is there nothing in the directory? */

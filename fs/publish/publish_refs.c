@@ -35,14 +35,19 @@ publish_target_parse(struct publish_target *out, const char *text,
     struct dm_err *err)
 {
 	const char *scheme = strstr(text, "://");
-	const char *at = strchr(scheme == NULL ? text : scheme, '@');
+	/* behind scheme://user:password@host */
+	const char *at =
+	    strchr(scheme == NULL ? text :
+				    scheme + 3 + strcspn(scheme + 3, "/?#"),
+		'@');
 	size_t n = at == NULL ? strlen(text) : (size_t)(at - text);
 
 	memset(out, 0, sizeof(*out));
 	if (at != NULL && !ref_name_valid(at + 1, strlen(at + 1)) &&
 	    strspn(at + 1, "0123456789abcdef") != strlen(at + 1))
 		return dm_fail(err, DM_INVALID,
-		    "'%.100s' is no name of a branch or tag", at + 1);
+		    "'%.100s' is no name of a branch or tag",
+		    scheme == NULL ? at + 1 : "what is behind the @");
 	if (at != NULL && strlen(at + 1) > DM_REF_NAME_MAX)
 		return dm_fail(err, DM_INVALID,
 		    "the name of a ref is too long");

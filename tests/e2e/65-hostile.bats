@@ -51,6 +51,19 @@ silent () {
 		datamount ls "http://me:CANARY@127.0.0.1:1/@main" || true
 		datamount ls "http://CANARY@127.0.0.1:1/@main" || true
 		datamount ls "$URL/nothing?sig=CANARY@main" || true
+		# none of these writes to a URL
+		for at in "$URL/x?sig=CANARY" "http://me:CANARY@127.0.0.1:1/x" \
+			"http://CANARY@127.0.0.1:1/x?sig=a@CANARY/" \
+			"http://127.0.0.1:1?sig=CANARY@main"; do
+			datamount commit ../src "$at" -m x || true
+			datamount init "$at" || true
+			datamount tag "$at" x || true
+			datamount branch "$at" x || true
+			datamount branch "$at" -d x || true
+			datamount gc "$at" || true
+			datamount push "$T/repo" "$at" || true
+			datamount clone "$T/repo" "$at" || true
+		done
 		httpd_rule '* * status=403'
 		datamount ls --cache "$T/new" "$URL/x/?sig=CANARY&t=1@main" ||
 			true
