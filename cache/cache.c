@@ -606,6 +606,10 @@ cache_expect(struct cache *c, struct origin *o, const struct cache_place *at)
 	cache_leave(c);
 }
 
+/* The directory may be another process's to fetch, or a third one's, until they
+ * are no longer believed in. */
+enum { OPENS_MAX = 3 };
+
 static int
 bring(struct cache *c, struct origin *o, struct cache_lot *lot,
     struct cache_wait *wait, struct dm_err *err)
@@ -623,8 +627,8 @@ bring(struct cache *c, struct origin *o, struct cache_lot *lot,
 		return dm_fail(err, DM_NOMEM, "cache");
 	want.finished = blob_finished(want.blob);
 	want.dir = blob_directory(want.blob);
-	if (want.dir == NULL && !lot->opened) {
-		lot->opened = true;
+	if (want.dir == NULL && lot->opens < OPENS_MAX) {
+		lot->opens++;
 		rc = fetch_bring_directory(c->fetch, &want, wait, err);
 		if (rc == 0)
 			want.dir = blob_directory(want.blob);

@@ -131,16 +131,16 @@ struct cache_lot {
 	struct cache_place at;
 	const uint32_t *ordinal;
 	uint32_t n;
-	/* 0 and false at first */
-	uint32_t done; /* so many were asked for, or are here */
-	bool opened;   /* the pack's directory was asked for */
+	/* 0 at first */
+	uint32_t done;  /* so many were asked for, or are here */
+	unsigned opens; /* so often was the pack's directory asked for */
 };
 
 /* DM_AGAIN until the lot has come: as fast as there is room for what nobody
- * waits for, and always a part of it.  What another process fetches counts as
- * come.  DM_NOSPACE: nothing can be kept; DM_STALE: the pack was just removed
- * from the cache; DM_NOTFOUND: from the origin, and its objects are elsewhere,
- * if anywhere. */
+ * waits for, and always a part of it.  Objects that another process fetches
+ * count as come.  DM_NOSPACE: nothing can be kept; DM_STALE: the pack was just
+ * removed from the cache; DM_NOTFOUND: from the origin, and its objects are
+ * elsewhere, if anywhere. */
 int cache_bring(struct cache *c, struct origin *o, struct cache_lot *lot,
     struct cache_wait *wait, struct dm_err *err) DM_MUST_CHECK;
 

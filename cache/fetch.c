@@ -76,6 +76,13 @@ promote_locked(struct fetch *f, struct transfer *t)
 
 /* ---- starting ---- */
 
+static struct flight *
+find_locked(struct fetch *f, const struct fetch_want *want)
+{
+	return flight_find(&f->flights, want->blob, want->piece, want->dir_off,
+	    want->dir_len);
+}
+
 /* Without any hurry. */
 void
 fetch_attend_locked(struct fetch *f, struct flight *fl, struct cache_wait *w)
@@ -243,8 +250,7 @@ begin_locked(struct fetch *f, const struct fetch_want *want,
 		*out = watch_locked(f, want, r, at);
 	else if (queue_locked(f, want, r, TRANSFER_DEMAND, wait->deadline_ms) !=
 	    NULL)
-		*out = flight_find(&f->flights, want->blob, want->piece,
-		    want->dir_off, want->dir_len);
+		*out = find_locked(f, want);
 	return *out == NULL ? -1 : 1;
 }
 
@@ -282,8 +288,7 @@ start_locked(struct fetch *f, const struct fetch_want *want,
 
 	if (f->stopping)
 		return dm_fail(err, DM_CANCELLED, "the cache is closing");
-	fl = flight_find(&f->flights, want->blob, want->piece, want->dir_off,
-	    want->dir_len);
+	fl = find_locked(f, want);
 	if (fl == NULL)
 		fl = flight_find(&f->flights, want->blob, FETCH_MOVED, 0, 0);
 	if (fl == NULL && blob_finished(want->blob) != want->finished)
@@ -455,25 +460,35 @@ fetch_used(struct fetch *f, const struct fetch_want *want)
 	courier_pump(f);
 }
 
-void
+bool
 fetch_directory_ahead(struct fetch *f, const struct fetch_want *want,
-    struct files *files, enum transfer_class class)
+    enum transfer_class class, struct cache_wait *wait)
 {
 	struct turn_range r = {
 		.blob = want->blob,
-		.files = files,
+		.files = blob_files(want->blob),
 		.dir_off = want->dir_off,
 		.hi = 1,
 	};
+	struct flight *fl;
+	int ours = 0;
 
 	dm_lock(&f->mu);
-	if (!f->stopping && blob_finished(want->blob) == want->finished &&
-	    flight_find(&f->flights, want->blob, FETCH_DIR, want->dir_off,
-		want->dir_len) == NULL &&
-	    turn_take_range(&f->turns, &r, 0, true) > 0)
-		(void)queue_locked(f, want, &r, class, 0);
+	fl = find_locked(f, want);
+	if (fl == NULL && !f->stopping &&
+	    blob_finished(want->blob) == want->finished)
+		ours = turn_take_range(&f->turns, &r, 0, true);
+	if (ours > 0 && queue_locked(f, want, &r, class, 0) != NULL)
+		fl = find_locked(f, want);
+	if (ours < 0 && wait != NULL)
+		fl = watch_locked(f, want, &r, 0);
+	if (fl != NULL && wait != NULL)
+		fetch_attend_locked(f, fl, wait);
 	dm_unlock(&f->mu);
 	turn_range_end(&r);
+	files_put(r.files);
+	courier_pump(f);
+	return fl != NULL;
 }
 
 /* Begin a stream that comes to the piece, unless there is one. */
@@ -499,19 +514,14 @@ expect_piece(struct fetch *f, const struct fetch_want *want)
 void
 fetch_expect(struct fetch *f, const struct fetch_want *want)
 {
-	struct files *files;
 	struct dm_err err;
 
 	if (fetch_check_want(want, &err) < 0)
 		return;
-	if (want->piece != FETCH_DIR) {
+	if (want->piece != FETCH_DIR)
 		expect_piece(f, want);
-		return;
-	}
-	files = blob_files(want->blob);
-	fetch_directory_ahead(f, want, files, TRANSFER_AHEAD);
-	files_put(files);
-	courier_pump(f);
+	else
+		(void)fetch_directory_ahead(f, want, TRANSFER_AHEAD, NULL);
 }
 
 void

@@ -173,22 +173,11 @@ int
 fetch_bring_directory(struct fetch *f, const struct fetch_want *want,
     struct cache_wait *wait, struct dm_err *err)
 {
-	struct files *files;
-	struct flight *fl;
-
 	if (fetch_check_want(want, err) < 0)
 		return -1;
-	files = blob_files(want->blob);
-	fetch_directory_ahead(f, want, files, TRANSFER_BACKGROUND);
-	files_put(files);
-	dm_lock(&f->mu);
-	fl = flight_find(&f->flights, want->blob, FETCH_DIR, want->dir_off,
-	    want->dir_len);
-	if (fl != NULL)
-		fetch_attend_locked(f, fl, wait);
-	dm_unlock(&f->mu);
-	courier_pump(f);
-	return fl != NULL ? dm_fail(err, DM_AGAIN, "not here yet") : 0;
+	return fetch_directory_ahead(f, want, TRANSFER_BACKGROUND, wait) ?
+	    dm_fail(err, DM_AGAIN, "not here yet") :
+	    0;
 }
 
 int

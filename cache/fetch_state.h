@@ -41,6 +41,9 @@ struct pool;
  * (blob_finish), before it leaves the table: who looked at the disk too early
  * finds either the flight or another count, and never starts a second fetch.
  *
+ * Of a pack that the origin does not have, one flight goes on to ask moved/, in
+ * the table as FETCH_MOVED; who misses anything of that pack joins it.
+ *
  * Transfers that were started hold a reference: they may outlive fetch_close,
  * because only their origin can end them.
  *
@@ -85,9 +88,10 @@ void fetch_free(struct fetch *f);
 int fetch_check_want(const struct fetch_want *want,
     struct dm_err *err) DM_MUST_CHECK;
 
-/* Fetch the directory, for nobody who waits. */
-void fetch_directory_ahead(struct fetch *f, const struct fetch_want *want,
-    struct files *files, enum transfer_class class);
+/* Fetch the directory, without any hurry.  True: it is on its way, and wakes
+ * wait; with a wait also when it is another process that fetches it. */
+bool fetch_directory_ahead(struct fetch *f, const struct fetch_want *want,
+    enum transfer_class class, struct cache_wait *wait);
 
 /* Is there, for what nobody waits for? */
 bool fetch_has_room_locked(const struct fetch *f, enum transfer_class class);

@@ -902,6 +902,42 @@ test_a_lot_that_names_what_cannot_be_ends(void **state)
 }
 
 static void
+test_a_lot_waits_for_a_directory_that_another_process_fetches(void **state)
+{
+	struct fixture *f = *state;
+	struct packed p = { .n = 3, .size = 200001, .seed = 187 };
+	const uint32_t ordinal[] = { 0, 1, 2 };
+	struct cache_lot lot = { .ordinal = ordinal, .n = 3 };
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct waiter w = { 0 };
+	char path[256];
+	int fd, rounds = 1;
+
+	make_pack(f, &p);
+	lot.at = place_of(&p, 0);
+	cached_path(path, f, &p, "");
+	*strrchr(path, '/') = '\0';
+	OK(dm_mkdirs(path, 0700, &err));
+	cached_path(path, f, &p, "");
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &all), 0);
+	cache_wait_init(&w.wait, note_wake, dm_deadline_ms(10000));
+	FAILS(DM_AGAIN, "not here",
+	    cache_bring(f->cache, f->origin, &lot, &w.wait, &err));
+	assert_int_equal(httpd_count(f->httpd, "/packs/*"), 0);
+	assert_int_equal(close(fd), 0);
+	for (struct dm_err err = { .code = DM_AGAIN }; rounds > 0;) {
+		await(&w, rounds++);
+		if (cache_bring(f->cache, f->origin, &lot, &w.wait, &err) == 0)
+			break;
+		assert_int_equal(err.code, DM_AGAIN);
+	}
+	lot.at.ordinal = 2;
+	assert_int_equal(cache_present(f->cache, &lot.at, p.size), p.size);
+	cache_wait_release(&w.wait);
+}
+
+static void
 test_a_sequential_reader_needs_few_requests(void **state)
 {
 	struct fixture *f = *state;
@@ -1098,6 +1134,7 @@ main(void)
 		T(test_a_file_is_fetched_once_and_healed),
 		T(test_what_is_present_is_known_without_asking),
 		T(test_a_lot_that_names_what_cannot_be_ends),
+		T(test_a_lot_waits_for_a_directory_that_another_process_fetches),
 		T(test_a_sequential_reader_needs_few_requests),
 		T(test_a_sequential_reader_finds_what_was_fetched_ahead),
 		T(test_a_pack_that_is_expected_is_there_when_it_is_read),
