@@ -195,10 +195,10 @@ test_an_answer_may_come_when_the_cache_is_closed(void **state)
 
 /* The first n objects of pack number i have moved, each as far. */
 static void
-tell(struct moved_table *t, uint8_t i, const struct moved_row *row, uint32_t n)
+tell(struct moved_table *t, uint32_t i, const struct moved_row *row, uint32_t n)
 {
 	struct dm_buf text = DM_BUF(MOVED_MAX);
-	struct digest pack = id_of(i);
+	struct digest pack = id_of((uint8_t)i);
 
 	OK(moved_encode(row, n, &text, &err));
 	OK(moved_table_put(t, &pack, &text, &err));
@@ -206,12 +206,12 @@ tell(struct moved_table *t, uint8_t i, const struct moved_row *row, uint32_t n)
 }
 
 static uint32_t
-count_known(struct moved_table *t, uint8_t n)
+count_known(struct moved_table *t, uint32_t n)
 {
 	uint32_t known = 0;
 
-	for (uint8_t i = 0; i < n; i++) {
-		struct digest pack = id_of(i);
+	for (uint32_t i = 0; i < n; i++) {
+		struct digest pack = id_of((uint8_t)i);
 
 		known += moved_table_knows(t, &pack);
 	}
@@ -223,22 +223,22 @@ test_what_moved_first_is_forgotten_first(void **state)
 {
 	enum { ROWS = 500000, SMALL = 200, LARGE = 11 };
 	struct moved_table *t = moved_table_new();
-	struct moved_row *row = calloc(ROWS, sizeof(*row));
+	static struct moved_row row[ROWS];
 	const struct digest last = id_of(SMALL + LARGE - 1);
 	struct moved_place to;
 	bool known;
 
 	(void)state;
-	assert_true(t != NULL && row != NULL);
+	assert_non_null(t);
 	for (uint32_t i = 0; i < ROWS; i++)
 		row[i] = (struct moved_row){ .old = i,
 			.to = { .pack = id_of(9),
 			    .dir_len = PACK_DIR_HEADER + PACK_RECORD,
 			    .ordinal = i } };
-	for (uint8_t i = 0; i < SMALL; i++)
+	for (uint32_t i = 0; i < SMALL; i++)
 		tell(t, i, row, 1);
 	assert_int_equal(count_known(t, SMALL), SMALL);
-	for (uint8_t i = 0; i < LARGE; i++)
+	for (uint32_t i = 0; i < LARGE; i++)
 		tell(t, SMALL + i, row, ROWS);
 	assert_int_equal(count_known(t, SMALL), SMALL);
 	tell(t, 0, row, 1); /* is the newest now */
@@ -248,7 +248,6 @@ test_what_moved_first_is_forgotten_first(void **state)
 	assert_true(moved_table_find(t, &last, ROWS - 1, &to, &known));
 	assert_int_equal(to.ordinal, ROWS - 1);
 	moved_table_free(t);
-	free(row);
 }
 
 int
