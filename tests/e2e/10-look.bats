@@ -186,6 +186,7 @@ M mode  1 -> 1' ]
 	run --separate-stderr datamount diff "$URL/@$one" "$URL/@v1"
 	[ "$status" -eq 0 ]
 	[ -z "$output" ]
+	nginx_settle
 	run ! grep -q /packs/ "$LOG"
 }
 
@@ -212,6 +213,7 @@ M mode  1 -> 1' ]
 	two_versions
 	nginx_start repo
 	datamount ls "$URL/@main" >/dev/null
+	nginx_settle
 	grep -v /packs/ "$LOG" | cut -d' ' -f2 >requests
 	printf '%s\n' /datamount /refs/heads/main \
 		"/commits/${two:0:2}/$two" | cmp - requests

@@ -31,6 +31,7 @@ exports_right () {
 	publish
 	nginx_start repo
 	exports_right "$URL/"
+	nginx_settle
 	run awk '$3 !~ /^20[06]$/' "$LOG"
 	[ -z "$output" ]
 	# beside the version: its ref, its directories
@@ -186,6 +187,7 @@ tls_start () {
 	fails 1 'certificate is not for this host' \
 		datamount ls "https://127.0.0.1:$PORT/@main"
 	exports_right "$URL/"
+	nginx_settle
 	run awk '$1 != "HTTP/1.1"' "$LOG"
 	[ -z "$output" ]
 }

@@ -54,6 +54,7 @@ at_most () {
 
 # The bytes that nginx sent of the packs.
 sent_bytes () {
+	nginx_settle
 	awk '$2 ~ /^\/packs/ {s += $5} END {print s + 0}' "$LOG"
 }
 

@@ -380,6 +380,7 @@ gc_meanwhile () {
 	right two@solo data
 	datamount verify -q two@v1
 	# each pack in one request, nothing is listed
+	nginx_settle
 	run awk '$2 ~ /^\/packs/ {print $2}' "$LOG"
 	[ "${#lines[@]}" -eq "$(packs)" ]
 	[ -z "$(awk '$2 ~ /\/$/ || ($2 !~ /^\/refs/ && $3 !~ /^20[06]$/)' "$LOG")" ]
@@ -458,6 +459,7 @@ long_history () {
 	kill "$HTTPD_PID"
 	nginx_start repo
 	datamount clone -q "$URL/" copy
+	nginx_settle
 	for pack in $done; do
 		[ -z "$(awk -v p="/packs$pack" '$2 == p' "$LOG")" ]
 	done
@@ -532,8 +534,10 @@ waits_or_ends () {
 	datamount clone -q "$URL/" copy
 	printf 'newest\n' >first/newest
 	D=$(datamount commit -q first repo -m d)
+	nginx_settle
 	before=$(wc -l <"$LOG")
 	datamount push -q "$URL/" copy
+	nginx_settle
 	[ "$(tail -n +$((before + 1)) "$LOG" | grep -c /packs/)" -eq 2 ]
 	right copy@main first
 	[ "$(cat copy/refs/heads/main)" = "$(cat repo/refs/heads/main)" ]
@@ -541,6 +545,7 @@ waits_or_ends () {
 	# and again there is nothing to do
 	before=$(wc -l <"$LOG")
 	datamount push -q "$URL/" copy
+	nginx_settle
 	run grep -e /packs/ -e /commits/ <(tail -n +$((before + 1)) "$LOG")
 	[ "$status" -eq 1 ]
 }

@@ -166,6 +166,7 @@ need () {
 # Run a command as an ordinary user, in a mount namespace of its own, where
 # everybody may use /dev/fuse: the machine's own is also for other tests.
 as_nobody () {
+	# shellcheck disable=SC2016 # the inner shell expands them
 	unshare -m bash -c '
 		set -e
 		mkdir -p "$T/dev-fuse" && mount -t tmpfs none "$T/dev-fuse"
@@ -266,6 +267,10 @@ nginx_start () {
 					listen 127.0.0.1:$NGINX_PORT;
 					root "$(realpath "$1")";
 					access_log $T/nginx/access.log dm;
+					location = /.settled {
+						access_log off;
+						return 204;
+					}
 				}
 			}
 		END
@@ -279,6 +284,12 @@ nginx_start () {
 		NGINX_PORT=
 	done
 	return 1
+}
+
+# What was answered before is in LOG: a request is logged once its last byte
+# was sent, and so after its client may have gone on.
+nginx_settle () {
+	curl -sSf "http://127.0.0.1:$NGINX_PORT/.settled"
 }
 
 nginx_stop () {
