@@ -64,7 +64,8 @@ errno () {
 	[ -f "$(status_of data log)" ]
 	[ "$(json status.json "d[0]['fuse']['read']")" = 1 ]
 	[ "$(json status.json "d[0]['fuse']['bytes_read']")" = 6 ]
-	[ "$(json status.json "d[0]['origin']['requests'] > 0")" = true ]
+	eventually eval '[ "$(status_of data origin)" ] &&
+		[ "$(json status.json "d[0][\"origin\"][\"requests\"] > 0")" = true ]'
 	# root's mounts are for everybody, and say so
 	[ "$(json status.json "d[0]['allow_other']")" = \
 		"$([ "$(id -u)" -eq 0 ] && echo true || echo false)" ]
@@ -251,15 +252,14 @@ killed_while_waiting () {
 	[ "$(json status.json "d[0]['fuse']['errors']")" = 0 ]
 }
 
-@test "what is cached stays readable when the origin is gone; the rest times out" {
+@test "what is cached stays readable when the origin is gone" {
 	httpd_start repo
-	datamount "$URL/@main" data --timeout 1
+	datamount "$URL/@main" data
 	cat data/a.csv >/dev/null
 	datamount umount data
 	kill "$HTTPD_PID"
 	wait "$HTTPD_PID" || true
-	rm -rf "$HOME/cache.none"
-	datamount data --timeout 1
+	datamount data
 	cmp data/a.csv src/a.csv
 	ls -lR data >/dev/null
 }
