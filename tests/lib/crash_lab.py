@@ -128,16 +128,18 @@ class Lab:
         shutil.copytree(self.base, self.t, symlinks=True, dirs_exist_ok=True)
 
     def stop(self):
-        """End what runs and what is mounted."""
-        for place in self.mounts():
-            subprocess.run(['umount', '-l', place], check=False)
-        while pids := self.processes():
+        """End what runs and what is mounted: also what mounts just then."""
+        def stopped():
+            for place in self.mounts():
+                subprocess.run(['umount', '-l', place], check=False)
+            pids = self.processes()
             for pid in pids:
                 try:
                     os.kill(pid, 9)
                 except ProcessLookupError:
                     pass
-            time.sleep(0.01)
+            return not pids and not self.mounts()
+        self.wait(stopped, 'processes or mounts that stay')
 
     def end(self):
         """Nothing of the trial is left: no mount, no process, no file."""

@@ -88,9 +88,12 @@ def killed_after(work, seconds, rnd):
             victims = [child.pid] if child.poll() is None else []
             if work.daemon:
                 victims = lab.processes()
-            if victims:
-                lab.killed += 1
-                os.kill(rnd.choice(victims), signal.SIGKILL)
+            try:
+                if victims:
+                    os.kill(rnd.choice(victims), signal.SIGKILL)
+            except ProcessLookupError:
+                victims = []  # it has ended meanwhile
+            lab.killed += bool(victims)
             child.wait(crash_lab.PATIENCE)
         out.seek(0)
         return bool(victims), out.read()
