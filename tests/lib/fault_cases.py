@@ -16,10 +16,9 @@ import typing
 
 import fault_trial
 from fault_trial import (ANY, COLD, CORRUPT, DENIED, FILE, HALF, HTTP, HTTPS,
-                         NONE, OFFLINE, WARM, Faults, Wrong, wait)
+                         LONG, NONE, OFFLINE, WARM, Faults, Wrong, wait)
 
 BRIEF = 1    # seconds; deadline of reads that are to fail
-LONG = 120   # of reads that are not
 WEB = (HTTP, HTTPS)
 ALL = (FILE, HTTP, HTTPS)
 TEN_YEARS = 10 * 365 * 86400

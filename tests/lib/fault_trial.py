@@ -35,6 +35,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 SECRET = 'CANARY-6f1c'  # is in the query of every URL, and in the environment
 PATIENCE = 60           # seconds for what has no deadline of its own
+LONG = 120              # seconds; deadline of reads that are not to fail
 WARM, HALF, COLD = 'warm', 'half', 'cold'
 FILE, HTTP, HTTPS = 'file', 'http', 'https'
 MARK = 'DM_TRIAL'
@@ -432,14 +433,18 @@ class Trial:
         """Fill the cache: all of it, or trees and small files."""
         if self.warmth == COLD:
             return
-        self.mount()
+        self.mount(timeout=LONG)
         self.reads('whole' if self.warmth == WARM else 'd0/file2,d1/file3')
         self.umount()
 
-    def mount(self, ok=True):
-        return self.dm('mount', '-q', '--no-git', '--source', self.pin,
-                       '--timeout', self.timeout, '--memory', '64M',
-                       *self.case.options, self.data, ok=ok)
+    def mount(self, ok=True, timeout=None):
+        done = self.dm('mount', '-q', '--no-git', '--source', self.pin,
+                       '--timeout', timeout or self.timeout, '--memory',
+                       '64M', *self.case.options, self.data, ok=False)
+        if ok and done.returncode != 0:
+            raise (Late if 'in time' in done.stderr else Wrong)(
+                f'mount exits {done.returncode}: {done.stderr}')
+        return done
 
     def mounts(self):
         """Mount points of FUSE below t."""
