@@ -62,7 +62,7 @@ new_worker_than () {
 }
 
 @test "a repository that comes back is read, without a new mount" {
-	datamount --timeout 1 "$REPO@v2" data
+	datamount --timeout 5 "$REPO@v2" data
 	ls data
 	mv "$REPO" away
 	run ! cat data/sub/zeros

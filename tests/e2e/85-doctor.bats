@@ -360,9 +360,9 @@ doctor_root () {
 	eventually openssl s_client -connect "127.0.0.1:$port" </dev/null \
 		>/dev/null 2>&1
 	doctor 1 'fail origin: .*certificate.*fix: .*SSL_CERT_FILE' \
-		--timeout 3 "https://localhost:$port/"
+		--timeout 30 "https://localhost:$port/"
 	export SSL_CERT_FILE=$T/cert
-	run datamount doctor --timeout 3 "https://localhost:$port/"
+	run datamount doctor --timeout 30 "https://localhost:$port/"
 	grep -q "^ok   tls: the server's certificate is trusted" <<<"$output"
 }
 
@@ -456,7 +456,7 @@ doctor_root () {
 @test "failed reads of a mount are warned of" {
 	two_versions
 	httpd_start "$REPO"
-	datamount --no-git --timeout 1 "$URL/@v1" data
+	datamount --no-git "$URL/@v1" data
 	httpd_rule '/packs/* * status=404'
 	run ! cat data/sub/zeros
 	doctor 0 'warn mount-state: .*requests? failed, the last: ' data
