@@ -43,22 +43,27 @@ static const bool instrumented = false;
 
 /* ---- paths ---- */
 
+/* What the path names now; 0 and 0: nothing that this process can find. */
+static void
+look(const char *path, dev_t *dev, ino_t *ino)
+{
+	struct stat st = { 0 };
+	bool found = stat(path, &st) == 0;
+
+	*dev = found ? st.st_dev : 0;
+	*ino = found ? st.st_ino : 0;
+}
+
 void
 confine_allow(struct confine *c, const char *path, bool writable)
 {
 	struct confine_path *p = &c->paths[c->npaths];
-	struct stat st;
 
 	if (c->npaths == CONFINE_PATHS || strlen(path) >= sizeof(p->path))
 		return;
 	(void)snprintf(p->path, sizeof(p->path), "%s", path);
 	p->writable = writable;
-	p->dev = 0;
-	p->ino = 0;
-	if (stat(path, &st) == 0) {
-		p->dev = st.st_dev;
-		p->ino = st.st_ino;
-	}
+	look(path, &p->dev, &p->ino);
 	c->npaths++;
 }
 
@@ -134,16 +139,32 @@ confine_outdated(const struct confine *c)
 		return false;
 	for (unsigned i = 0; i < c->npaths; i++) {
 		const struct confine_path *p = &c->paths[i];
-		struct stat st = { 0 };
+		dev_t dev;
+		ino_t ino;
 
-		if (stat(p->path, &st) < 0) {
-			st.st_dev = 0;
-			st.st_ino = 0;
-		}
-		if (st.st_dev != p->dev || st.st_ino != p->ino)
+		look(p->path, &dev, &ino);
+		if (dev != p->dev || ino != p->ino)
 			return true;
 	}
 	return false;
+}
+
+/* What took rights to find that are given up by now: no other process of this
+ * kind finds it either, so it is not missed. */
+static void
+forget_unfindable(struct confine *c)
+{
+	for (unsigned i = 0; i < c->npaths; i++) {
+		struct confine_path *p = &c->paths[i];
+		dev_t dev;
+		ino_t ino;
+
+		look(p->path, &dev, &ino);
+		if (ino == 0) {
+			p->dev = 0;
+			p->ino = 0;
+		}
+	}
 }
 
 /* ---- Landlock ---- */
@@ -551,6 +572,7 @@ confine_apply(struct confine *c)
 	note(c, CONFINE_LANDLOCK, restrict_files(c));
 	note(c, CONFINE_CAPABILITIES, drop_capabilities(c));
 	note(c, CONFINE_SECCOMP, filter_calls(c->web));
+	forget_unfindable(c);
 }
 
 unsigned

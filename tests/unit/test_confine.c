@@ -264,6 +264,33 @@ test_a_folder_that_was_replaced_is_noticed(void **state)
 	assert_false(confine_outdated(&confined));
 }
 
+static int
+look_for_change(void)
+{
+	struct stat st;
+
+	EXPECT(stat("private/cert", &st) < 0 && errno == EACCES);
+	EXPECT(!confine_outdated(&confined));
+	return 0;
+}
+
+static void
+test_what_only_root_could_find_was_not_replaced(void **state)
+{
+	char path[300];
+
+	(void)state;
+	if (getuid() != 0)
+		skip(); /* has no rights to give up */
+	assert_int_equal(mkdir("private", 0700), 0);
+	put_file("private/cert", "x");
+	assert_int_equal(chown("private", 65534, 65534), 0);
+	(void)snprintf(path, sizeof(path), "%s/private/cert", scratch);
+	assert_int_equal(setenv("SSL_CERT_FILE", path, 1), 0);
+	expect_well(look_for_change, true);
+	assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
+}
+
 static void
 test_words_say_what_is_in_force(void **state)
 {
@@ -293,6 +320,7 @@ main(void)
 		TEST(test_nobody_looks_in_and_no_right_is_left),
 		TEST(test_what_symlinks_in_a_folder_lead_to_is_read),
 		TEST(test_a_folder_that_was_replaced_is_noticed),
+		TEST(test_what_only_root_could_find_was_not_replaced),
 		TEST(test_words_say_what_is_in_force),
 	};
 
