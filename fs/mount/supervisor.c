@@ -28,7 +28,9 @@
 enum {
 	SUPERVISOR_WINDOW_MS = 10000, /* of SUPERVISOR_DEATHS */
 	SUPERVISOR_SICK_MS = 60000,
-	SUPERVISOR_FORK_MS = 1000, /* after fork, or a sick worker, failed */
+	SUPERVISOR_REST_MS = 1000, /* after fork, or a sick worker, failed, or
+				    * if workers are outdated too soon: */
+	SUPERVISOR_SOON_MS = 5000, /* after the end of another */
 	SUPERVISOR_LEAVE_MS = 4000,
 	SUPERVISOR_COUNTS_MS = 200,
 	SUPERVISOR_READ_AHEAD_KB = 2048, /* two requests under way */
@@ -207,17 +209,25 @@ start_worker(struct supervisor *s, struct dm_err *err)
 	return 0;
 }
 
-/* Start one, or say why not and try again in a second. */
+/* Give the machine a rest first. */
+static void
+restart_later(struct supervisor *s)
+{
+	s->wake_ms = dm_now_ms() + SUPERVISOR_REST_MS;
+}
+
 static void
 restart_worker(struct supervisor *s)
 {
 	struct dm_err err = { 0 };
 
-	s->restarts++;
 	if (start_worker(s, &err) < 0) {
 		dm_log(DM_LOG_ERROR, "mount", "%s", err.text);
-		s->wake_ms = dm_now_ms() + SUPERVISOR_FORK_MS;
+		restart_later(s);
+		return;
 	}
+	s->restarts++;
+	s->wake_ms = s->sick ? dm_now_ms() + SUPERVISOR_SICK_MS : DM_NEVER_MS;
 }
 
 /* Note a death that counts; true if there were too many of late. */
@@ -255,25 +265,21 @@ came_from_outside(const struct supervisor *s, int status)
 	    oom_kills() == s->oom_kills;
 }
 
-/* One that could not even fail requests: give the machine a rest. */
-static void
-restart_later(struct supervisor *s)
-{
-	s->restarts++;
-	s->wake_ms = dm_now_ms() + SUPERVISOR_FORK_MS;
-}
-
 static void
 worker_died(struct supervisor *s, int status)
 {
 	bool outside = came_from_outside(s, status), was_ready = s->ready,
 	     was_sick = s->sick;
+	uint64_t before_ms = s->died_ms;
 
 	s->died_ms = dm_now_ms();
 	keep_counts(s);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_OUTDATED) {
 		shared_bury(s->shared, false);
-		restart_worker(s);
+		if (s->died_ms - before_ms < SUPERVISOR_SOON_MS)
+			restart_later(s);
+		else
+			restart_worker(s);
 		return;
 	}
 	shared_bury(s->shared, !outside);
@@ -290,13 +296,13 @@ worker_died(struct supervisor *s, int status)
 		s->ndeaths = 0;
 	} else if (!outside && too_many(s)) {
 		s->sick = true;
-		s->wake_ms = dm_now_ms() + SUPERVISOR_SICK_MS;
 		dm_log(DM_LOG_ERROR, "mount",
 		    "%d workers died within %d s: reads of %s fail for the "
 		    "next %d s",
 		    SUPERVISOR_DEATHS, SUPERVISOR_WINDOW_MS / 1000,
 		    s->spec->dir, SUPERVISOR_SICK_MS / 1000);
 	}
+	/* One that could not even fail requests? */
 	if (was_sick && !was_ready && !outside)
 		restart_later(s);
 	else
