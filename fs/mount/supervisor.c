@@ -487,6 +487,19 @@ on_client(struct supervisor *s)
 	(void)close(fd);
 }
 
+/* Without a warden the mount goes on, and is only less well looked after. */
+static void
+replace_warden(struct supervisor *s)
+{
+	struct dm_err err = { 0 };
+
+	s->warden_ms = DM_NEVER_MS;
+	if (warden_start(&s->warden, s->spec->dir, s->shared, &err) == 0)
+		return;
+	dm_log(DM_LOG_ERROR, "mount", "%s", err.text);
+	s->warden_ms = dm_now_ms() + SUPERVISOR_REST_MS;
+}
+
 static void
 on_time(struct supervisor *s)
 {
@@ -498,6 +511,8 @@ on_time(struct supervisor *s)
 		s->ended = true;
 		return;
 	}
+	if (now >= s->warden_ms)
+		replace_warden(s);
 	if (now < s->wake_ms)
 		return;
 	s->wake_ms = DM_NEVER_MS;
@@ -507,10 +522,16 @@ on_time(struct supervisor *s)
 		(void)kill(s->worker, SIGKILL); /* its successor is whole */
 }
 
+static uint64_t
+sooner(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static int
 wait_ms(const struct supervisor *s)
 {
-	uint64_t next = s->wake_ms < s->leave_ms ? s->wake_ms : s->leave_ms,
+	uint64_t next = sooner(sooner(s->wake_ms, s->warden_ms), s->leave_ms),
 		 now = dm_now_ms();
 
 	if (next == DM_NEVER_MS)
@@ -518,17 +539,12 @@ wait_ms(const struct supervisor *s)
 	return next <= now ? 0 : (int)(next - now);
 }
 
-/* The warden was killed: have another.  Without one the mount goes on, and is
- * only less well looked after. */
 static void
 on_warden(struct supervisor *s)
 {
-	struct dm_err err = { 0 };
-
 	warden_dismiss(&s->warden);
 	dm_log(DM_LOG_WARN, "mount", "the warden was killed: another begins");
-	if (warden_start(&s->warden, s->spec->dir, s->shared, &err) < 0)
-		dm_log(DM_LOG_ERROR, "mount", "%s", err.text);
+	replace_warden(s);
 }
 
 static void
@@ -623,6 +639,7 @@ supervisor_run(const struct mount_spec *spec, int result_fd, const char *log,
 		.warden = { .life_fd = -1, .gone_fd = -1 },
 		.tracing = { .record_fd = -1, .replay_fd = -1 },
 		.wake_ms = DM_NEVER_MS,
+		.warden_ms = DM_NEVER_MS,
 		.leave_ms = DM_NEVER_MS,
 		.since = (int64_t)time(NULL),
 	};

@@ -45,13 +45,15 @@ struct supervisor {
 	struct warden warden;
 	struct tracing tracing;
 
-	pid_t worker;      /* 0: none now */
-	bool sick;         /* the worker answers EIO */
-	bool ready;        /* the worker came up */
-	bool usable;       /* a first one did */
-	bool ended;        /* leave the loop */
-	uint64_t wake_ms;  /* when to try what sick or fork failure put off */
-	uint64_t leave_ms; /* when to end, users or not; DM_NEVER_MS */
+	pid_t worker;       /* 0: none now */
+	bool sick;          /* the worker answers EIO */
+	bool ready;         /* the worker came up */
+	bool usable;        /* a first one did */
+	bool ended;         /* leave the loop */
+	uint64_t wake_ms;   /* when to start the worker that was put off, or to
+			     * replace the sick one */
+	uint64_t warden_ms; /* when to try again to start a warden */
+	uint64_t leave_ms;  /* when to end, users or not; DM_NEVER_MS */
 	uint64_t deaths[SUPERVISOR_DEATHS]; /* the last ones that counted */
 	unsigned ndeaths;
 	uint64_t restarts;

@@ -131,7 +131,7 @@ warden_start(struct warden *w, const char *dir, const struct shared *shared,
 	w->life_fd = life[1];
 	w->gone_fd = gone[0];
 	if (rc < 0)
-		warden_leave(w);
+		warden_dismiss(w);
 	return rc;
 }
 

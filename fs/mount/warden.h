@@ -20,7 +20,7 @@ struct shared;
 struct warden {
 	pid_t pid;
 	int life_fd; /* while it is open, the supervisor lives; -1: no warden */
-	int gone_fd; /* ends when the warden does */
+	int gone_fd; /* ends when the warden does; likewise */
 };
 
 /* Before anything is mounted.  What is mounted at dir is the supervisor's if

@@ -218,6 +218,24 @@ told_bytes () {
 	[ "$(json status.json "d[0]['repositories'][0]['bytes'] >= $1")" = true ]
 }
 
+@test "a warden that cannot be replaced at once is replaced later" {
+	need strace
+	datamount "$T/repo@main" data
+	local warden tracer
+	warden=$(status_of data warden)
+	traced -p "$(status_of data pid)" -e trace=clone \
+		-e inject=clone:error=EAGAIN:when=1 -o /dev/null \
+		2>strace.log 3>&- 4>&- &
+	tracer=$!
+	eventually grep -qs attached strace.log
+	kill -KILL "$warden"
+	eventually eval '[ "$(status_of data warden)" != "$warden" ]'
+	[ "$(grep -c 'the warden was killed' "$(status_of data log)")" -eq 1 ]
+	pkill -INT -P "$tracer"
+	wait "$tracer" || true
+	datamount umount data
+}
+
 @test "what was counted stays when the worker is killed" {
 	httpd_start repo
 	datamount "$URL/@main" data
