@@ -90,7 +90,7 @@ name_entry(struct worker *w, uint64_t ino, char out[FAULT_NAME])
 	size_t n;
 
 	if (w->version == NULL ||
-	    !version_path_of(w->version, ino, path, sizeof(path))) {
+	    !version_recall_path(w->version, ino, path, sizeof(path))) {
 		(void)snprintf(out, FAULT_NAME, "inode %ju", (uintmax_t)ino);
 		return;
 	}

@@ -200,61 +200,89 @@ say_broken(struct worker *w, const char *why)
 		    w->start.spec->record_trace, why);
 }
 
-/* Write the line of a part.  False: its path is not known any more. */
-static bool
-record(struct worker *w, uint64_t ino, uint64_t off)
+/* Who reads a file need not wait for its name once more: it is marked. */
+static void
+say_lost(struct worker *w, uint64_t ino, const char *why)
 {
-	DM_AUTO(dm_buf_release) struct dm_buf b = DM_BUF(TRACE_LINE_MAX + 2);
+	if (atomic_exchange(&w->start.tracing.marks->lost, 1) == 0)
+		dm_log(DM_LOG_WARN, "trace",
+		    "%s: inode %ju, perhaps others, cannot be named, and is "
+		    "not recorded: %s",
+		    w->start.spec->record_trace, (uintmax_t)ino, why);
+}
+
+/* The line of a part. */
+static int
+make_line(struct worker *w, uint64_t ino, uint64_t off, struct dm_buf *line,
+    struct cache_wait *wait, struct dm_err *err)
+{
 	struct trace_entry e = { .off = off };
 	char path[DM_PATH_MAX + 2];
-	struct dm_err err;
 
-	if (!version_path_of(w->version, ino, path, sizeof(path)))
-		return false;
+	if (version_path_of(w->version, ino, path, sizeof(path), wait, err) < 0)
+		return -1;
 	e.path_len = strlen(path) - 1;
 	memcpy(e.path, path + 1, e.path_len + 1);
-	if (trace_encode(&e, &b, &err) < 0) {
-		say_broken(w, err.text);
-		return true;
-	}
-	shared_count(w->start.shared, STAT_trace_recorded, 1);
-	errno = EIO;
-	if (write(w->start.tracing.record_fd, b.data, b.size) !=
-	    (ssize_t)b.size)
-		say_broken(w, strerrorname_np(errno));
-	return true;
+	if (trace_encode(&e, line, err) < 0)
+		say_broken(w, err->text);
+	return 0;
 }
 
 static void
-note_part(struct worker *w, const struct version_node *file, uint64_t off)
+write_line(struct worker *w, const struct dm_buf *line)
 {
+	if (line->size == 0)
+		return;
+	shared_count(w->start.shared, STAT_trace_recorded, 1);
+	errno = EIO;
+	if (write(w->start.tracing.record_fd, line->data, line->size) !=
+	    (ssize_t)line->size)
+		say_broken(w, strerrorname_np(errno));
+}
+
+static int
+note_part(struct worker *w, const struct version_node *file, uint64_t off,
+    struct cache_wait *wait, struct dm_err *err)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf line = DM_BUF(TRACE_LINE_MAX + 2);
 	const struct tracing *t = &w->start.tracing;
 	uint64_t left = file->size - off, bit;
 	_Atomic uint64_t *word = mark_of(t->marks, file->ino, off, &bit);
 
-	if ((atomic_load_explicit(word, memory_order_relaxed) & bit) != 0 ||
-	    (atomic_fetch_or(word, bit) & bit) != 0)
-		return;
+	if ((atomic_load_explicit(word, memory_order_relaxed) & bit) != 0)
+		return 0;
 	if (t->record_fd >= 0 && atomic_load(&t->marks->broken) == 0 &&
-	    !record(w, file->ino, off)) {
-		atomic_fetch_and(word, ~bit);
-		return;
+	    make_line(w, file->ino, off, &line, wait, err) < 0) {
+		if (err->code == DM_AGAIN || err->code == DM_CANCELLED)
+			return -1;
+		say_lost(w, file->ino, err->text);
 	}
-	atomic_fetch_add(&t->marks->bytes,
-	    left < TRACE_PART ? left : TRACE_PART);
+	dm_lock(&w->fault_mu);
+	if ((atomic_load(word) & bit) == 0) {
+		/* Who is killed in between has the line written once more, and
+		 * that does no harm; the other way round it would be lost. */
+		write_line(w, &line);
+		atomic_fetch_or(word, bit);
+		atomic_fetch_add(&t->marks->bytes,
+		    left < TRACE_PART ? left : TRACE_PART);
+	}
+	dm_unlock(&w->fault_mu);
+	return 0;
 }
 
-void
+int
 tracing_note(struct worker *w, const struct version_node *file, uint64_t off,
-    uint64_t size)
+    uint64_t size, struct cache_wait *wait, struct dm_err *err)
 {
 	uint64_t part = off - off % TRACE_PART;
 
 	if (w->start.tracing.marks == NULL ||
 	    (file->kind != TREE_FILE && file->kind != TREE_EXEC))
-		return;
+		return 0;
 	for (; part < off + size && part < file->size; part += TRACE_PART)
-		note_part(w, file, part);
+		if (note_part(w, file, part, wait, err) < 0)
+			return -1;
+	return 0;
 }
 
 /* ---- replaying ---- */

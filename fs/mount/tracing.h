@@ -10,6 +10,7 @@
 
 #include "cache/base/attr.h"
 
+struct cache_wait;
 struct dm_err;
 struct mount_spec;
 struct replay;
@@ -36,6 +37,7 @@ enum {
 struct tracing_marks {
 	_Atomic uint64_t bytes;  /* of parts that were asked for */
 	_Atomic uint32_t broken; /* the trace cannot be written */
+	_Atomic uint32_t lost;   /* a part's file could not be named */
 	size_t size;             /* of all this */
 	uint64_t entries, parts; /* bits of each */
 	_Atomic uint64_t word[];
@@ -58,9 +60,11 @@ int tracing_begin(const struct tracing *t, const struct mount_spec *spec,
     struct dm_err *err) DM_MUST_CHECK;
 void tracing_close(struct tracing *t);
 
-/* size bytes of the file from off on are asked for. */
-void tracing_note(struct worker *w, const struct version_node *file,
-    uint64_t off, uint64_t size);
+/* size bytes of the file from off on are asked for.  DM_AGAIN, DM_CANCELLED; no
+ * other failure is the reader's. */
+int tracing_note(struct worker *w, const struct version_node *file,
+    uint64_t off, uint64_t size, struct cache_wait *wait,
+    struct dm_err *err) DM_MUST_CHECK;
 
 /* In a worker: replay in a thread of its own; a replay that cannot begin is
  * said in the log. */

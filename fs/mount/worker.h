@@ -69,7 +69,8 @@ struct worker {
 	struct opens opens;       /* locks itself */
 	struct lookout lookout;   /* likewise */
 	struct task_pool pool;    /* likewise */
-	struct dm_mutex fault_mu; /* of faults: see fault.c */
+	struct dm_mutex fault_mu; /* of faults: see fault.c; and of lines
+				   * of a trace */
 	uint64_t fault_window_ms;
 	unsigned fault_logged, fault_dropped;
 	/* likewise, but for the time, which is atomic: see late.c */

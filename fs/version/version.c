@@ -360,26 +360,29 @@ append_name(char *out, size_t size, const struct tree_entry *e)
 	(void)snprintf(out + n, size - n, "/%.*s", (int)e->name_len, e->name);
 }
 
-bool
-version_path_of(struct version *v, uint64_t ino, char *out, size_t size)
+static int
+path_of(struct version *v, uint64_t ino, bool recall, char *out, size_t size,
+    struct cache_wait *wait, struct dm_err *err)
 {
 	struct version_node dir = v->root, node;
-	struct dm_err ignored;
 	struct tree_entry e;
 	struct place p;
 
 	out[0] = '\0';
-	if (ino <= 1 || ino - 1 > v->root.entries)
-		return ino == 1 && snprintf(out, size, "/") > 0;
+	if (ino == 1)
+		(void)snprintf(out, size, "/");
+	if (ino == 0 || ino - 1 > v->root.entries)
+		return dm_fail(err, DM_INVALID, "no entry has number %llu",
+		    (unsigned long long)ino);
 	while (dir.ino != ino) {
 		struct key key = {
-			.by = BY_ENTRY, .n = ino - dir.ino - 1, .recall = true
+			.by = BY_ENTRY, .n = ino - dir.ino - 1, .recall = recall
 		};
 		uint32_t i;
 
-		if (check_depth(&dir, &ignored) < 0 ||
-		    find_page(v, &dir, &key, &p, NULL, &ignored) < 0)
-			return false;
+		if (check_depth(&dir, err) < 0 ||
+		    find_page(v, &dir, &key, &p, wait, err) < 0)
+			return -1;
 		i = tree_by_entry(&p.page->tree, key.n - p.entries_before);
 		tree_entry_at(&p.page->tree, i, &e);
 		make_node(&dir, &p, i, &e, &node);
@@ -387,7 +390,22 @@ version_path_of(struct version *v, uint64_t ino, char *out, size_t size)
 		page_put(p.page);
 		dir = node;
 	}
-	return true;
+	return 0;
+}
+
+int
+version_path_of(struct version *v, uint64_t ino, char *out, size_t size,
+    struct cache_wait *wait, struct dm_err *err)
+{
+	return path_of(v, ino, false, out, size, wait, err);
+}
+
+bool
+version_recall_path(struct version *v, uint64_t ino, char *out, size_t size)
+{
+	struct dm_err ignored;
+
+	return path_of(v, ino, true, out, size, NULL, &ignored) == 0;
 }
 
 /* Descend to the entry of a number; the caller puts p->page. */

@@ -77,10 +77,14 @@ int version_lookup(struct version *v, const struct version_node *dir,
 int version_path(struct version *v, const char *path, struct version_node *out,
     bool *found, struct cache_wait *wait, struct dm_err *err) DM_MUST_CHECK;
 
-/* Write the path of the entry of that number, "/a/b", cut off at size: for
- * messages only.  Asks nobody: false if the pages that tell it, which whatever
- * was done with the entry went through, are in memory no more. */
-bool version_path_of(struct version *v, uint64_t ino, char *out, size_t size);
+/* Write the path of the entry of that number, "/a/b", cut off at size. */
+int version_path_of(struct version *v, uint64_t ino, char *out, size_t size,
+    struct cache_wait *wait, struct dm_err *err) DM_MUST_CHECK;
+
+/* The same for messages: asks nobody.  False if one of the pages that tell it
+ * is not in memory; a directory that is known keeps none of those above it. */
+bool version_recall_path(struct version *v, uint64_t ino, char *out,
+    size_t size);
 
 /* Call each for the direct entries from number first on, in order, until it
  * returns false or they end.  With a wait, some may have been given when it

@@ -275,7 +275,7 @@ compare_tree(struct version *v, const struct maker_entry *d,
 		assert_int_equal(by_name.ino, *ino);
 		OK(version_node(v, *ino, &by_number, NULL, &err));
 		assert_same(&by_name, &by_number);
-		if (version_path_of(v, *ino, path, sizeof(path))) {
+		if (version_recall_path(v, *ino, path, sizeof(path))) {
 			OK(version_path(v, path, &by_path, &found, NULL, &err));
 			assert_true(found);
 			assert_same(&by_name, &by_path);
@@ -330,16 +330,36 @@ test_a_path_is_told_only_from_what_is_in_memory(void **state)
 	char path[8];
 
 	open_tree(f, &root, 0, 0);
-	assert_true(version_path_of(f->v, 1, path, sizeof(path)));
+	assert_true(version_recall_path(f->v, 1, path, sizeof(path)));
 	assert_string_equal(path, "/");
-	assert_false(version_path_of(f->v, 4, path, sizeof(path)));
+	assert_false(version_recall_path(f->v, 4, path, sizeof(path)));
 	OK(version_node(f->v, 4, &node, NULL, &err));
-	assert_true(version_path_of(f->v, 4, path, sizeof(path)));
+	assert_true(version_recall_path(f->v, 4, path, sizeof(path)));
 	assert_string_equal(path, "/a/c");
-	assert_true(version_path_of(f->v, 4, path, 4));
+	assert_true(version_recall_path(f->v, 4, path, 4));
 	assert_string_equal(path, "/a/");
-	assert_false(version_path_of(f->v, 0, path, sizeof(path)));
-	assert_false(version_path_of(f->v, 5, path, sizeof(path)));
+	assert_false(version_recall_path(f->v, 0, path, sizeof(path)));
+	assert_false(version_recall_path(f->v, 5, path, sizeof(path)));
+}
+
+static void
+test_a_path_is_fetched_if_it_is_not_in_memory(void **state)
+{
+	struct maker_entry in[] = { file("c", "1", 1) };
+	struct maker_entry top[] = { dir("a", in, 1) };
+	struct maker_entry root = dir("", top, 1);
+	struct fixture *f = *state;
+	char path[8];
+
+	open_tree(f, &root, 0, 0);
+	assert_false(version_recall_path(f->v, 3, path, sizeof(path)));
+	OK(version_path_of(f->v, 3, path, sizeof(path), NULL, &err));
+	assert_string_equal(path, "/a/c");
+	assert_true(version_recall_path(f->v, 3, path, sizeof(path)));
+	OK(version_path_of(f->v, 1, path, sizeof(path), NULL, &err));
+	assert_string_equal(path, "/");
+	FAILS(DM_INVALID, "no entry has number",
+	    version_path_of(f->v, 4, path, sizeof(path), NULL, &err));
 }
 
 static void
@@ -990,6 +1010,7 @@ main(void)
 		TEST(every_number_is_the_entry_of_its_path),
 		TEST(pages_and_indexes_change_no_number),
 		TEST(a_path_is_told_only_from_what_is_in_memory),
+		TEST(a_path_is_fetched_if_it_is_not_in_memory),
 		TEST(any_part_of_a_file_reads_as_published),
 		TEST(only_regular_files_are_read),
 		TEST(git_aliases_are_neither_found_nor_listed),
