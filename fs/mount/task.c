@@ -148,8 +148,10 @@ park(struct task *t)
 	if (p->stopping)
 		atomic_store(&t->interrupted, true);
 	dm_unlock(&p->run_mu);
-	/* An interrupt during the run found nothing to cancel. */
-	if (atomic_load(&t->interrupted))
+	/* An interrupt during the run found nothing to cancel; and what comes
+	 * late waits for nothing. */
+	t->over = t->late;
+	if (t->over || atomic_load(&t->interrupted))
 		cache_wait_cancel(t->worker->cache, &t->wait);
 	on->parked = true;
 	if (atomic_compare_exchange_strong(&t->state, &expected, TASK_PARKED))
@@ -185,6 +187,9 @@ run(struct task *t)
 		note->begun++;
 		if (atomic_load(&t->interrupted))
 			rc = dm_fail(&err, DM_CANCELLED, "interrupted");
+		else if (t->over)
+			rc = dm_fail(&err, DM_OFFLINE,
+			    "it was waited for in vain a moment ago");
 		else
 			rc = t->run(t, &err);
 		if (rc == 0)
@@ -211,9 +216,9 @@ task_start(fuse_req_t req, fuse_ino_t ino, const char *what, task_run_fn fn)
 	t->what = what;
 	t->run = fn;
 	t->watched = false;
+	t->over = false;
+	t->late = t->late && timeout != 0;
 	atomic_store(&t->interrupted, false);
-	if (t->late && timeout != 0)
-		timeout = 1;
 	cache_wait_init(&t->wait, wake,
 	    timeout == 0 ? dm_deadline_ms(0) : started + timeout);
 	run(t);

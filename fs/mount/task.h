@@ -54,6 +54,7 @@ struct task {
 	bool replayed;   /* an earlier worker may have answered it */
 	bool watched;    /* libfuse tells us of interrupts */
 	bool late;       /* see late.h: it is not to wait */
+	bool over;       /* and would have had to */
 	_Atomic int state;
 	_Atomic bool interrupted;
 	struct task *next; /* in the queue */
