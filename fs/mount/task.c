@@ -267,7 +267,9 @@ task_pool_stop(struct task_pool *p)
 	for (unsigned i = 0; i < SHARED_SLOTS; i++) {
 		struct task *t = &p->tasks[i];
 
-		if (atomic_load(&t->state) == TASK_FREE)
+		/* A sick worker has no cache, and nothing that waits. */
+		if (atomic_load(&t->state) == TASK_FREE ||
+		    t->worker->cache == NULL)
 			continue;
 		atomic_store(&t->interrupted, true);
 		cache_wait_cancel(t->worker->cache, &t->wait);

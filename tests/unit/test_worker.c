@@ -402,6 +402,22 @@ test_an_ill_worker_shows_the_root_and_fails_the_rest(void **state)
 }
 
 static void
+test_an_ill_worker_ends_well(void **state)
+{
+	struct fixture *f = *state;
+	struct fuse_getattr_in in = { 0 };
+	int status = -1;
+
+	start(f, true);
+	init(f);
+	assert_int_equal(answer_to(f, FUSE_GETATTR, 1, &in, sizeof(in)), 0);
+	assert_int_equal(shutdown(f->kernel, SHUT_WR), 0);
+	assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
+	f->pid = 0;
+	assert_int_equal(status, 0);
+}
+
+static void
 test_a_failure_is_counted_and_told_in_an_attribute(void **state)
 {
 	static const char name[] = "user.datamount.error";
@@ -491,6 +507,7 @@ main(void)
 		    test_an_open_that_was_noted_is_answered_whatever_is_missing_now),
 		TEST(test_an_init_that_was_read_but_not_answered_is_answered),
 		TEST(test_an_ill_worker_shows_the_root_and_fails_the_rest),
+		TEST(test_an_ill_worker_ends_well),
 		TEST(test_a_failure_is_counted_and_told_in_an_attribute),
 		TEST(test_a_worker_ends_well_when_the_connection_does),
 		TEST(test_a_broken_commit_is_reported),
