@@ -1,6 +1,7 @@
 /*
- * The mapping is a little over 32 MiB of address space; memory is taken only
- * for slots that were ever used, and these are taken last in, first out.
+ * The mapping is some 44 MiB of address space: 32 are slots, 12 open files.
+ * Memory is taken only for what was ever used of either; slots are taken last
+ * in, first out.
  */
 #include "fs/mount/shared.h"
 

@@ -32,6 +32,8 @@ status_opcode(unsigned opcode)
 		return "getattr";
 	case FUSE_READLINK:
 		return "readlink";
+	case FUSE_OPEN:
+		return "open";
 	case FUSE_READ:
 		return "read";
 	case FUSE_READDIR:
