@@ -149,6 +149,7 @@ again(struct replay *r, struct errand *e, const struct dm_err *err)
 	if (err->code != DM_OFFLINE || is_stopping(r))
 		return false;
 	nap(r, OFFLINE_MS);
+	e->wait.deadline_ms = dm_deadline_ms(LOOK_MS);
 	return !is_stopping(r);
 }
 
