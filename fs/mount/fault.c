@@ -139,8 +139,7 @@ fault_reply(struct task *t, const struct dm_err *err)
 		shared_count(w->start.shared, STAT_interrupted, 1);
 	else
 		note(w, t, err);
-	/* The caller may be gone by now: nobody to tell. */
-	(void)fuse_reply_err(t->req, dm_err_errno(err));
+	task_refuse(t, dm_err_errno(err));
 }
 
 void

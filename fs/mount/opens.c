@@ -8,8 +8,9 @@
  * replayed before what is opened: so no open gets a number that is gone.
  *
  * An open that is begun again and has an entry is answered from that, whatever
- * has become of the file; one that the kernel is told has failed may keep
- * none, or the inode would be open for ever.
+ * has become of the file.  One that was told that it failed, or was closed
+ * before its request was done with, gets none: see shared.h.  Else nobody
+ * would close it, and the inode would be open for ever.
  */
 #include "fs/mount/opens.h"
 
@@ -175,6 +176,7 @@ note_locked(struct opens *o, uint32_t entry, const struct opens_ask *ask,
 	e->file = i->file;
 	e->state = i->state;
 	e->backing = i->backing;
+	e->slot = ask->slot;
 	e->turn++;
 	atomic_store(&e->unique, ask->unique);
 }
@@ -318,13 +320,11 @@ add_locked(struct opens *o, const struct opens_ask *ask, uint32_t *entry)
 }
 
 static void
-answer_locked(const struct opens *o, uint32_t entry, bool known,
-    struct opens_answer *out)
+answer_locked(const struct opens *o, uint32_t entry, struct opens_answer *out)
 {
 	*out = (struct opens_answer){
 		.fh = handle_of(o, entry),
 		.backing = o->shared->opens[entry].backing,
-		.known = known,
 	};
 }
 
@@ -337,7 +337,7 @@ opens_find(struct opens *o, uint64_t unique, struct opens_answer *out)
 	dm_lock(&o->mu);
 	found = find_entry(o, unique, &entry);
 	if (found)
-		answer_locked(o, entry, true, out);
+		answer_locked(o, entry, out);
 	dm_unlock(&o->mu);
 	return found;
 }
@@ -352,7 +352,7 @@ opens_add(struct opens *o, const struct opens_ask *ask,
 	dm_lock(&o->mu);
 	added = add_locked(o, ask, &entry);
 	if (added)
-		answer_locked(o, entry, false, out);
+		answer_locked(o, entry, out);
 	dm_unlock(&o->mu);
 	return added;
 }
@@ -369,6 +369,7 @@ opens_remove(struct opens *o, uint64_t fh)
 	dm_lock(&o->mu);
 	/* Else an earlier worker was killed when it had done this. */
 	if (e->turn == (uint32_t)(fh >> 32) && atomic_load(&e->unique) != 0) {
+		o->shared->notes[e->slot].closed = atomic_load(&e->unique);
 		leave_locked(o, e->ino);
 		atomic_store(&e->unique, 0);
 		o->free[o->nfree++] = entry;

@@ -63,6 +63,7 @@ enum opens_mode opens_mode(struct opens *o, uint64_t ino,
 /* A request to open, and what may be passed through for it, or nothing. */
 struct opens_ask {
 	uint64_t ino, unique;
+	uint32_t slot; /* of the shared mapping */
 	const struct cache_lent *lent;
 	const struct digest *pack; /* that is lent */
 };
@@ -70,7 +71,6 @@ struct opens_ask {
 struct opens_answer {
 	uint64_t fh;
 	int32_t backing; /* 0: through the daemon */
-	bool known;      /* an earlier worker noted it */
 };
 
 /* Did an earlier worker note this request? */
@@ -81,7 +81,7 @@ bool opens_find(struct opens *o, uint64_t unique, struct opens_answer *out);
 bool opens_add(struct opens *o, const struct opens_ask *ask,
     struct opens_answer *out);
 
-/* The open file is closed, or was never told to be open. */
+/* The open file is closed. */
 void opens_remove(struct opens *o, uint64_t fh);
 
 #endif

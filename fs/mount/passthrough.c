@@ -201,10 +201,8 @@ answer(struct task *t, const struct opens_answer *a)
 	if (a->backing != 0)
 		shared_count(t->worker->start.shared, STAT_passed, 1);
 	task_settle(t);
-	/* ENOENT to a request that an earlier worker noted: that one answered
-	 * it. */
-	if (fuse_reply_open(t->req, &fi) == -ENOENT && !a->known)
-		opens_remove(&t->worker->opens, a->fh);
+	/* ENOENT: an earlier worker has answered it. */
+	(void)fuse_reply_open(t->req, &fi);
 }
 
 static int
@@ -218,6 +216,7 @@ run_open(struct task *t, struct dm_err *err)
 	struct opens_ask ask = {
 		.ino = t->ino,
 		.unique = t->unique,
+		.slot = t->slot,
 		.pack = &pack,
 	};
 	bool added;
@@ -237,17 +236,8 @@ run_open(struct task *t, struct dm_err *err)
 		return 0;
 	}
 	task_settle(t);
-	(void)fuse_reply_err(t->req, ENFILE);
+	task_refuse(t, ENFILE);
 	return 0;
-}
-
-void
-passthrough_refused(struct worker *w, uint64_t unique)
-{
-	struct opens_answer a;
-
-	if (opens_find(&w->opens, unique, &a))
-		opens_remove(&w->opens, a.fh);
 }
 
 void

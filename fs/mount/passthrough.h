@@ -17,9 +17,6 @@ void passthrough_init(struct worker *w, struct fuse_conn_info *conn);
 /* Afterwards: the mount that was asked for is the one that it became. */
 int passthrough_check(const struct worker *w, struct dm_err *err) DM_MUST_CHECK;
 
-/* The kernel was told that a request to open failed: no file is open by it. */
-void passthrough_refused(struct worker *w, uint64_t unique);
-
 /* The operations open and release. */
 void passthrough_open(fuse_req_t req, fuse_ino_t ino,
     struct fuse_file_info *fi);

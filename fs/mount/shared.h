@@ -24,6 +24,11 @@ struct dm_err;
  *
  * Only the worker writes, but for the fields marked otherwise.  The supervisor
  * reads at any time and must cope with half-written text.
+ *
+ * An open is answered once, though it may be begun again: while it has an
+ * entry in opens, only success was ever sent; if its note has an error, or
+ * says that it was closed, it gets no entry any more.  All three are written
+ * before the answer that they stand for.
  */
 enum {
 	SHARED_SLOTS = 4096,
@@ -51,6 +56,7 @@ struct shared_open {
 	uint64_t file, state; /* of what is passed through: struct cache_lent */
 	uint32_t turn;        /* times that the entry was taken */
 	int32_t backing;      /* the kernel's number for that; 0: none is */
+	uint32_t slot;        /* of the request */
 };
 
 enum shared_stat {
@@ -67,6 +73,11 @@ struct shared_note {
 	uint32_t deaths;     /* of workers, while they ran it; see
 			      * shared_bury() */
 	uint32_t pid;        /* of the process that asks */
+	uint32_t error;      /* errno of an open that was, or will be, told that
+			      * it failed; 0: none will be */
+	uint64_t closed;     /* an open that was told that it went well, and
+			      * then closed; by its unique, since the slot may
+			      * have another request by then */
 };
 
 /* A failure that a reader was told of. */

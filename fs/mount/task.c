@@ -171,6 +171,14 @@ task_settle(struct task *t)
 	cache_wait_release(&t->wait);
 }
 
+void
+task_refuse(struct task *t, int e)
+{
+	worker_note_refusal(t->worker, t->slot, e);
+	/* The caller may be gone by now: nobody to tell. */
+	(void)fuse_reply_err(t->req, e);
+}
+
 /* A run that ends, in whatever way, takes back its mark in the note: what is
  * left there counts the runs that killed a worker. */
 static void

@@ -95,6 +95,9 @@ void task_start(fuse_req_t req, fuse_ino_t ino, const char *what,
 /* The last thing before the answer: nobody interrupts the task any more. */
 void task_settle(struct task *t);
 
+/* Answer, and note before that an open fails: see shared.h. */
+void task_refuse(struct task *t, int e);
+
 /* Take the next task to be run again, and run it; false when stopping. */
 bool task_run_next(struct task_pool *p, struct thread *on);
 

@@ -65,37 +65,64 @@ worker_slot_done(struct worker *w, unsigned slot)
 	note->started_ms = 0;
 	note->begun = 0;
 	note->deaths = 0;
+	note->error = 0;
 }
 
-/* Answer without libfuse.  False: the caller is gone, or an earlier worker has
- * answered. */
-static bool
-reply_errno(struct worker *w, uint64_t unique, int e)
+/* As above: before the answer. */
+void
+worker_note_refusal(struct worker *w, unsigned slot, int e)
+{
+	volatile uint32_t *p = &w->start.shared->notes[slot].error;
+
+	*p = (uint32_t)e;
+}
+
+/* Answer without libfuse. */
+static void
+reply_errno(struct worker *w, unsigned slot, int e)
 {
 	struct fuse_out_header out = {
 		.len = sizeof(out),
 		.error = -e,
-		.unique = unique,
+		.unique = header(w, slot)->unique,
 	};
 
-	return write(w->start.fuse_fd, &out, sizeof(out)) == sizeof(out);
+	worker_note_refusal(w, slot, e);
+	/* The caller may be gone, or an earlier worker has answered. */
+	(void)dm_write_full(w->start.fuse_fd, &out, sizeof(out));
 }
 
-/* The request is given up.  An open may be noted already, by the worker that
- * died of it. */
-static void
-give_up(struct worker *w, const struct fuse_in_header *h)
+/* An open of which an earlier worker may have told how it ended: that is not
+ * changed.  See shared.h. */
+static bool
+settled(struct thread *th, unsigned slot, bool *answered)
 {
-	if (reply_errno(w, h->unique, EIO) && h->opcode == FUSE_OPEN)
-		passthrough_refused(w, h->unique);
+	struct worker *w = th->worker;
+	const struct fuse_in_header *h = header(w, slot);
+	const struct shared_note *note = &w->start.shared->notes[slot];
+	struct opens_answer a;
+
+	*answered = true;
+	if (!th->replays || h->opcode != FUSE_OPEN)
+		return false;
+	if (note->error != 0) {
+		reply_errno(w, slot, (int)note->error);
+		return true;
+	}
+	if (note->closed == h->unique)
+		return true;
+	*answered = false;
+	return opens_find(&w->opens, h->unique, &a);
 }
 
 /* Is the request answered right here, without an operation? */
 static bool
-refused(struct worker *w, unsigned slot)
+refused(struct thread *th, unsigned slot)
 {
+	struct worker *w = th->worker;
 	const struct fuse_in_header *h = header(w, slot);
 	const struct shared_note *note = &w->start.shared->notes[slot];
+	bool answered;
 
 	switch (h->opcode) {
 	case FUSE_FORGET:
@@ -104,27 +131,29 @@ refused(struct worker *w, unsigned slot)
 		return true;
 	case FUSE_WRITE:
 		shared_count(w->start.shared, STAT_refused, 1);
-		(void)reply_errno(w, h->unique, EROFS);
+		reply_errno(w, slot, EROFS);
 		return true;
 	case FUSE_INTERRUPT:
 		return w->start.sick;
 	case WORKER_STATX: /* ENOSYS: the kernel does it by getattr */
-		(void)reply_errno(w, h->unique, ENOSYS);
+		reply_errno(w, slot, ENOSYS);
 		return true;
 	default:
 		break;
 	}
+	if (settled(th, slot, &answered))
+		return answered;
 	if (note->deaths >= SHARED_DEATHS_MAX && h->opcode != FUSE_RELEASE) {
 		dm_log(DM_LOG_ERROR, "fuse",
 		    "request %u for inode %ju: %u workers died of it; it fails",
 		    h->opcode, (uintmax_t)h->nodeid, note->deaths);
 		shared_count(w->start.shared, STAT_poisoned, 1);
-		give_up(w, h);
+		reply_errno(w, slot, EIO);
 		return true;
 	}
 	if (w->start.sick && h->opcode != FUSE_RELEASE &&
 	    (h->opcode != FUSE_GETATTR || h->nodeid != FUSE_ROOT_ID)) {
-		give_up(w, h);
+		reply_errno(w, slot, EIO);
 		return true;
 	}
 	return false;
@@ -142,7 +171,7 @@ worker_handle(struct thread *th, unsigned slot)
 		note->pid = h->pid;
 	}
 	th->parked = false;
-	if (!refused(w, slot)) {
+	if (!refused(th, slot)) {
 		struct fuse_buf buf = {
 			.size = h->len,
 			.mem = h,

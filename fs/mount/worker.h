@@ -83,6 +83,9 @@ struct worker {
  * owes it nothing. */
 void worker_slot_done(struct worker *w, unsigned slot);
 
+/* The request in the slot is about to be told that it failed. */
+void worker_note_refusal(struct worker *w, unsigned slot, int e);
+
 /* What worker_main() is made of, for who brings a connection of his own. */
 
 /* Make w->session, which answers on start.fuse_fd. */

@@ -328,27 +328,82 @@ note_open(struct fixture *f, unsigned entry, uint64_t unique)
 	f->shared->nopens = entry + 1;
 }
 
+/* Owe an open to workers that die of it, or are ill; entry 0 is its own. */
 static void
-test_an_open_that_is_given_up_is_not_counted_as_open(void **state)
+owe_open(struct fixture *f, uint32_t deaths)
 {
-	struct fixture *f = *state;
-	struct fuse_getattr_in in = { 0 };
-
 	f->shared->io = SHARED_IO_PASSTHROUGH;
 	start(f, false);
 	init(f);
 	stop(f);
 	note_open(f, 0, 60);
 	note_open(f, 1, 61);
-	owe(f, 3, 60, FUSE_OPEN, SHARED_DEATHS_MAX);
-	start(f, false);
-	assert_int_equal(answer(f, 2), 0);
-	assert_int_equal(answer(f, 60), EIO);
-	/* What is new is read when all that was owed is done with. */
+	owe(f, 3, 60, FUSE_OPEN, deaths);
+}
+
+/* What is new is read when all that was owed is done with. */
+static void
+finish_replay(struct fixture *f)
+{
+	struct fuse_getattr_in in = { 0 };
+
 	assert_int_equal(answer_to(f, FUSE_GETATTR, 1, &in, sizeof(in)), 0);
 	stop(f);
+}
+
+static void
+test_an_open_that_was_noted_never_fails(void **state)
+{
+	struct fixture *f = *state;
+
+	owe_open(f, SHARED_DEATHS_MAX);
+	for (int sick = 0; sick < 2; sick++) {
+		owe(f, 3, 60, FUSE_OPEN, SHARED_DEATHS_MAX);
+		start(f, sick != 0);
+		assert_int_equal(answer(f, 2), 0);
+		assert_int_equal(answer(f, 60), 0);
+		finish_replay(f);
+		assert_int_equal(f->shared->opens[0].unique, 60);
+		assert_int_equal(f->shared->opens[1].unique, 61);
+	}
+}
+
+static void
+test_an_open_that_failed_fails_again_and_is_not_noted(void **state)
+{
+	struct fixture *f = *state;
+
+	owe_open(f, 0);
+	owe(f, 3, 62, FUSE_OPEN, 0);
+	f->shared->notes[3].error = ENFILE;
+	start(f, false);
+	assert_int_equal(answer(f, 2), 0);
+	assert_int_equal(answer(f, 62), ENFILE);
+	finish_replay(f);
+	assert_int_equal(f->shared->nopens, 2);
+	assert_int_equal(f->shared->notes[3].error, 0);
+}
+
+static void
+test_an_open_that_was_closed_already_is_not_noted_again(void **state)
+{
+	struct fuse_release_in in = { .fh = 0 };
+	struct fixture *f = *state;
+	struct pollfd p = { .fd = f->kernel, .events = POLLIN };
+
+	owe_open(f, 0);
+	f->shared->opens[0].slot = 3;
+	(void)request(f->shared->slots[4], 64, FUSE_RELEASE, FUSE_ROOT_ID, &in,
+	    sizeof(in));
+	f->shared->nslots = 5;
+	start(f, false);
+	assert_int_equal(answer(f, 2), 0);
+	assert_int_equal(answer(f, 64), 0);
+	finish_replay(f);
+	assert_int_equal(poll(&p, 1, 0), 0); /* no word to 60 */
 	assert_int_equal(f->shared->opens[0].unique, 0);
 	assert_int_equal(f->shared->opens[1].unique, 61);
+	assert_int_equal(f->shared->nopens, 2);
 }
 
 static void
@@ -502,7 +557,9 @@ main(void)
 		TEST(test_a_forgotten_inode_is_not_answered),
 		TEST(test_what_a_dead_worker_owed_the_next_one_answers),
 		TEST(test_a_request_that_three_workers_died_of_is_given_up),
-		TEST(test_an_open_that_is_given_up_is_not_counted_as_open),
+		TEST(test_an_open_that_was_noted_never_fails),
+		TEST(test_an_open_that_failed_fails_again_and_is_not_noted),
+		TEST(test_an_open_that_was_closed_already_is_not_noted_again),
 		TEST(
 		    test_an_open_that_was_noted_is_answered_whatever_is_missing_now),
 		TEST(test_an_init_that_was_read_but_not_answered_is_answered),
