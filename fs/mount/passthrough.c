@@ -228,6 +228,12 @@ run_open(struct task *t, struct dm_err *err)
 	if (version_node(w->version, t->ino, &node, &t->wait, err) < 0 ||
 	    find_lent(t, &node, &lent, &pack, err) < 0)
 		return -1;
+	/* Its reads will not be seen. */
+	if (lent.fd >= 0 &&
+	    tracing_note(w, &node, 0, node.size, &t->wait, err) < 0) {
+		dm_closep(&lent.fd);
+		return -1;
+	}
 	ask.lent = lent.fd >= 0 ? &lent : NULL;
 	added = opens_add(&w->opens, &ask, &a);
 	dm_closep(&lent.fd);
