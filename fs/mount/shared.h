@@ -75,9 +75,11 @@ struct shared_note {
 	uint32_t pid;        /* of the process that asks */
 	uint32_t error;      /* errno of an open that was, or will be, told that
 			      * it failed; 0: none will be */
-	uint64_t closed;     /* an open that was told that it went well, and
-			      * then closed; by its unique, since the slot may
-			      * have another request by then */
+	_Atomic uint64_t interrupted; /* its unique: the caller was killed, or
+				       * got a signal */
+	uint64_t closed; /* an open that was told that it went well, and
+			  * then closed; by its unique, since the slot may
+			  * have another request by then */
 };
 
 /* A failure that a reader was told of. */

@@ -135,6 +135,7 @@ static bool
 park(struct task *t)
 {
 	struct task_pool *p = &t->worker->pool;
+	struct shared *s = t->worker->start.shared;
 	struct thread *on = t->on;
 	int expected = TASK_RUNNING;
 
@@ -142,10 +143,12 @@ park(struct task *t)
 		t->watched = true;
 		fuse_req_interrupt_func(t->req, interrupted_by, t);
 	}
-	shared_count(t->worker->start.shared, STAT_parked, 1);
+	shared_count(s, STAT_parked, 1);
 	dm_lock(&p->run_mu);
 	p->parked++;
-	if (p->stopping)
+	/* An earlier worker may have been told. */
+	if (p->stopping ||
+	    atomic_load(&s->notes[t->slot].interrupted) == t->unique)
 		atomic_store(&t->interrupted, true);
 	dm_unlock(&p->run_mu);
 	/* An interrupt during the run found nothing to cancel; and what comes

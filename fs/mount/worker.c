@@ -47,6 +47,13 @@ header(struct worker *w, unsigned slot)
 	return (struct fuse_in_header *)(void *)w->start.shared->slots[slot];
 }
 
+/* Slots from this number on hold nothing. */
+static unsigned
+slots_used(struct worker *w)
+{
+	return atomic_load(&w->start.shared->nslots);
+}
+
 /* The compiler must not move this: another process reads it. */
 static void
 set_unique(struct worker *w, unsigned slot, uint64_t unique)
@@ -75,6 +82,19 @@ worker_note_refusal(struct worker *w, unsigned slot, int e)
 	volatile uint32_t *p = &w->start.shared->notes[slot].error;
 
 	*p = (uint32_t)e;
+}
+
+/* The next worker, too, is to know that a request is not waited for; by its
+ * unique, since it may be answered meanwhile. */
+static void
+note_interrupt(struct worker *w, const struct fuse_in_header *h)
+{
+	const struct fuse_interrupt_in *in = (const void *)(h + 1);
+
+	for (unsigned i = 0; i < slots_used(w); i++)
+		if (header(w, i)->unique == in->unique)
+			atomic_store(&w->start.shared->notes[i].interrupted,
+			    in->unique);
 }
 
 /* Answer without libfuse. */
@@ -134,6 +154,7 @@ refused(struct thread *th, unsigned slot)
 		reply_errno(w, slot, EROFS);
 		return true;
 	case FUSE_INTERRUPT:
+		note_interrupt(w, h);
 		return w->start.sick;
 	case WORKER_STATX: /* ENOSYS: the kernel does it by getattr */
 		reply_errno(w, slot, ENOSYS);
@@ -192,13 +213,6 @@ worker_handle(struct thread *th, unsigned slot)
 		return false;
 	worker_slot_done(w, slot);
 	return true;
-}
-
-/* Slots from this number on hold nothing. */
-static unsigned
-slots_used(struct worker *w)
-{
-	return atomic_load(&w->start.shared->nslots);
 }
 
 /* Several readers may raise it at a time. */

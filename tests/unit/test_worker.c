@@ -303,6 +303,30 @@ test_what_a_dead_worker_owed_the_next_one_answers(void **state)
 }
 
 static void
+test_an_interrupt_is_known_to_the_next_worker(void **state)
+{
+	struct fixture *f = *state;
+	struct fuse_interrupt_in in = { .unique = 60 };
+	struct fuse_getattr_in get = { 0 };
+
+	assert_int_equal(mkdir("repo", 0755), 0);
+	start(f, false);
+	init(f);
+	/* By now it looks for nothing that it owes. */
+	assert_int_equal(answer_to(f, FUSE_GETATTR, 1, &get, sizeof(get)), 0);
+	owe(f, 7, 60, FUSE_LOOKUP, 0);
+	(void)request(f->shared->slots[7], 60, FUSE_LOOKUP, FUSE_ROOT_ID, "a",
+	    2);
+	ask(f, 61, FUSE_INTERRUPT, 0, &in, sizeof(in));
+	/* Readers take turns: this comes when that was handled, or is owed. */
+	assert_int_equal(answer_to(f, FUSE_GETATTR, 1, &get, sizeof(get)), 0);
+	stop(f);
+	start(f, false);
+	assert_int_equal(answer(f, 2), 0);
+	assert_int_equal(answer(f, 60), EINTR);
+}
+
+static void
 test_a_request_that_three_workers_died_of_is_given_up(void **state)
 {
 	struct fixture *f = *state;
@@ -556,6 +580,7 @@ main(void)
 		TEST(test_requests_that_are_refused_say_why),
 		TEST(test_a_forgotten_inode_is_not_answered),
 		TEST(test_what_a_dead_worker_owed_the_next_one_answers),
+		TEST(test_an_interrupt_is_known_to_the_next_worker),
 		TEST(test_a_request_that_three_workers_died_of_is_given_up),
 		TEST(test_an_open_that_was_noted_never_fails),
 		TEST(test_an_open_that_failed_fails_again_and_is_not_noted),
