@@ -24,12 +24,11 @@ END
 
 # All bytes that the server sent.
 sent () {
-	awk '{split($4, part, "="); n += part[2]} END {print n + 0}' \
-		"$T/httpd.log"
+	curl -sSf "$CTL/bytes?*"
 }
 
 requests () {
-	wc -l <"$T/httpd.log"
+	httpd_count '*'
 }
 
 # The most memory that a process of the mount took, in KiB.
@@ -80,7 +79,7 @@ END
 	[ -n "${URL:-}" ] || httpd_start repo
 	datamount cache clear
 	rm -f data.source
-	: >"$T/httpd.log"
+	httpd_ctl forget
 	datamount "$URL/" "$T/data"
 	[ "$(find data -type f | wc -l)" = "$1" ]
 	asked=$(requests)
@@ -115,7 +114,7 @@ END
 		cmp "src/f$i" "data/f$i"
 	done
 	[ ! -e data/f100000 ]
-	: >"$T/httpd.log"
+	httpd_ctl forget
 	[ "$(find data -type f | wc -l)" = 100000 ]
 	echo "find: $(requests) requests, $(sent) bytes"
 	[ "$(requests)" -le 20 ]
@@ -128,13 +127,13 @@ END
 	need_fuse
 	make_files many
 	publish_and_mount
-	: >"$T/httpd.log"
+	httpd_ctl forget
 	[ "$(find data -type f | wc -l)" = 100000 ]
 	echo "find: $(requests) requests, $(sent) bytes"
 	[ "$(requests)" -le 20 ]
 	echo new >src/d500/new
 	datamount commit src repo -m 'one more' -q
-	: >"$T/httpd.log"
+	httpd_ctl forget
 	datamount update data
 	[ "$(cat data/d500/new)" = new ]
 	echo "update: $(requests) requests, $(sent) bytes"
