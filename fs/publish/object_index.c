@@ -54,7 +54,6 @@ enum query {
 	Q_PACK_ADD,
 	Q_OBJECT_ADD,
 	Q_PACK_DROP,
-	Q_OBJECTS_DROP,
 	Q_PACKS,
 	Q_PACKS_HIDDEN,
 	Q_OBJECTS_HIDDEN,
@@ -75,10 +74,10 @@ static const char *const query_sql[NQUERIES] = {
 			" VALUES (?1, ?2, ?3, ?4)"),
 	[Q_OBJECT_ADD] = "INSERT OR IGNORE INTO object VALUES (?1, ?2, ?3, ?4)",
 	[Q_PACK_DROP] = "DELETE FROM pack WHERE no = ?1",
-	[Q_OBJECTS_DROP] = "DELETE FROM object WHERE pack = ?1",
 	[Q_PACKS] = "SELECT no, id FROM pack WHERE no > ?1 ORDER BY no LIMIT 1",
 	/* An object that two packs have is a row of the first: when that is
-	 * gone, the second is to be read again. */
+	 * gone, the second is to be read again.  So is one with wheres, which
+	 * have no rows; it is small. */
 	[Q_PACKS_HIDDEN] =
 	    ("WITH n AS (SELECT pack, count(*) AS c FROM object"
 	     " GROUP BY pack) DELETE FROM pack WHERE count >"
@@ -471,17 +470,18 @@ next_pack(struct object_index *ix, int64_t *no, struct digest *id, bool *found,
 	return rc;
 }
 
+/* Forget a pack, in a transaction that drop_hidden ends. */
 static int
-drop_pack(struct object_index *ix, int64_t no, struct dm_err *err)
+drop_pack(struct object_index *ix, int64_t no, bool first, struct dm_err *err)
 {
 	int rc;
 
 	dm_lock(&ix->mu);
-	sqlite3_bind_int64(ix->query[Q_OBJECTS_DROP], 1, no);
-	sqlite3_bind_int64(ix->query[Q_PACK_DROP], 1, no);
-	rc = run_locked(ix, Q_OBJECTS_DROP, err);
-	if (rc == 0)
+	rc = first ? run_locked(ix, Q_BEGIN, err) : 0;
+	if (rc == 0) {
+		sqlite3_bind_int64(ix->query[Q_PACK_DROP], 1, no);
 		rc = run_locked(ix, Q_PACK_DROP, err);
+	}
 	dm_unlock(&ix->mu);
 	return rc;
 }
@@ -495,6 +495,8 @@ drop_hidden(struct object_index *ix, struct dm_err *err)
 	rc = run_locked(ix, Q_PACKS_HIDDEN, err);
 	if (rc == 0)
 		rc = run_locked(ix, Q_OBJECTS_HIDDEN, err);
+	if (rc == 0)
+		rc = run_locked(ix, Q_COMMIT, err);
 	dm_unlock(&ix->mu);
 	return rc;
 }
@@ -519,7 +521,7 @@ drop_lost(struct object_index *ix, uint64_t *count, struct dm_err *err)
 			return -1;
 		lost = marks_find(ix->marked, MARK_PACK, &id) != NULL ||
 		    (access(path, F_OK) < 0 && errno == ENOENT);
-		if (lost && drop_pack(ix, no, err) < 0)
+		if (lost && drop_pack(ix, no, !any, err) < 0)
 			return -1;
 		any = any || lost;
 	}
