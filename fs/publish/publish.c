@@ -531,6 +531,16 @@ get_ignore(void *arg)
 	return p->ignore;
 }
 
+static void
+idle(void *arg)
+{
+	const struct publisher *p = arg;
+	struct dm_err e = { 0 };
+
+	if (object_index_rest(p->index, &e) < 0)
+		return; /* and so does the next question */
+}
+
 static int
 read_stream(struct publisher *p, struct dm_err *err)
 {
@@ -540,6 +550,7 @@ read_stream(struct publisher *p, struct dm_err *err)
 		.ignore = get_ignore,
 		.ignore_text = set_ignore,
 		.put = put,
+		.idle = idle,
 		.warn = warn,
 		.arg = p,
 	};

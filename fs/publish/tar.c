@@ -7,14 +7,18 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cache/base/err.h"
+#include "cache/base/io.h"
 #include "fs/format/limits.h"
 #include "fs/publish/cutter.h"
 #include "fs/publish/ignore.h"
@@ -25,6 +29,7 @@
 enum {
 	WARNINGS = 10, /* of skipped members, before they are summed */
 	READ_BYTES = 256 << 10,
+	IDLE_MS = 1000,
 	BLOCK = 512, /* of a tar archive */
 };
 
@@ -36,6 +41,7 @@ struct reader {
 	struct cutter *cutter;      /* made for the first large file */
 	uint64_t contents;          /* numbers given */
 	uint64_t skipped;
+	uint8_t block[READ_BYTES]; /* that the archive is read from */
 };
 
 static int
@@ -340,6 +346,24 @@ add_member(struct reader *r, struct dm_err *err)
 
 /* ---- the stream ---- */
 
+static la_ssize_t
+read_block(struct archive *a, void *arg, const void **out)
+{
+	struct reader *r = arg;
+	struct pollfd from = { .fd = r->opt->fd, .events = POLLIN };
+	ssize_t n;
+
+	while (poll(&from, 1, IDLE_MS) == 0)
+		r->opt->idle(r->opt->arg);
+	do
+		n = read(r->opt->fd, r->block, sizeof(r->block));
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		archive_set_error(a, errno, "read error %d", errno);
+	*out = r->block;
+	return n;
+}
+
 static int
 open_archive(struct reader *r, struct dm_err *err)
 {
@@ -353,7 +377,7 @@ open_archive(struct reader *r, struct dm_err *err)
 	    archive_read_support_filter_bzip2(a) != ARCHIVE_OK ||
 	    archive_read_support_filter_xz(a) != ARCHIVE_OK ||
 	    archive_read_support_filter_zstd(a) != ARCHIVE_OK ||
-	    archive_read_open_fd(a, r->opt->fd, READ_BYTES) != ARCHIVE_OK)
+	    archive_read_open(a, r, NULL, read_block, NULL) != ARCHIVE_OK)
 		return archive_fail(r, err);
 	return 0;
 }
@@ -395,18 +419,22 @@ read_all(struct reader *r, struct dm_err *err)
 int
 tar_read(const struct tar_options *opt, struct dm_err *err)
 {
-	struct reader r = { .opt = opt };
+	DM_AUTO(dm_freep) struct reader *r = calloc(1, sizeof(*r));
 	char text[80];
-	int rc = open_archive(&r, err);
+	int rc;
 
+	if (r == NULL)
+		return dm_fail(err, DM_NOMEM, "read an archive");
+	r->opt = opt;
+	rc = open_archive(r, err);
 	if (rc == 0)
-		rc = read_all(&r, err);
-	cutter_close(r.cutter);
-	(void)archive_read_free(r.a); /* it was only read */
-	if (rc == 0 && r.skipped > WARNINGS) {
+		rc = read_all(r, err);
+	cutter_close(r->cutter);
+	(void)archive_read_free(r->a); /* it was only read */
+	if (rc == 0 && r->skipped > WARNINGS) {
 		(void)snprintf(text, sizeof(text),
 		    "%llu pipes and devices were left out",
-		    (unsigned long long)r.skipped);
+		    (unsigned long long)r->skipped);
 		opt->warn(opt->arg, text);
 	}
 	return rc;

@@ -34,6 +34,9 @@ struct tar_options {
 	/* Takes w over. */
 	int (*put)(void *arg, struct work *w, struct dm_err *err);
 
+	/* Nothing has come for a while: keep nobody waiting. */
+	void (*idle)(void *arg);
+
 	/* One line for the user. */
 	void (*warn)(void *arg, const char *text);
 	void *arg;

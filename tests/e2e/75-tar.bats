@@ -203,3 +203,22 @@ with tarfile.open("t.tar", "w", format=how) as t:
 	fails 2 'give the message with -m' datamount commit - r -F - <t.tar
 	[ -z "$(find r/refs/heads -type f)" ]
 }
+
+@test "a stream that has nothing to say holds up no other publisher" {
+	mkdir d e
+	for i in $(seq 600); do echo "$i" >"d/$i"; done
+	echo e >e/e
+	datamount init r >/dev/null
+	tar -C d -cf d.tar .
+	mkfifo go
+	{
+		head -c 500000 d.tar
+		read -r _ <go
+		tail -c +500001 d.tar
+	} | datamount commit -q - r -m stream >id 3>&- 4>&- &
+	datamount commit -q e r@other -m e
+	echo go >go
+	wait $!
+	right=$(datamount commit -q d r@dir -m dir)
+	[ "$(tree_of "$(cat id)")" = "$(tree_of "$right")" ]
+}
