@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ enum {
 	READ_BYTES = 1 << 20,
 	READ_THREADS = 8,
 	KEEP_BYTES = 512 << 20, /* in the temporary cache, about */
+	REMOVE_TRIES = 100,     /* others may just be making a file */
 };
 
 struct check {
@@ -64,27 +66,6 @@ struct reading {
 	size_t path_size;
 	char path[];
 };
-
-static volatile sig_atomic_t stopping;
-
-static void
-on_signal(int signal)
-{
-	(void)signal;
-	stopping = 1;
-}
-
-/* The temporary cache is to be removed: a signal ends the work, not the
- * process. */
-static void
-catch_signals(void)
-{
-	struct sigaction sa = { .sa_handler = on_signal };
-
-	(void)sigaction(SIGINT, &sa, NULL);
-	(void)sigaction(SIGTERM, &sa, NULL);
-	(void)sigaction(SIGHUP, &sa, NULL);
-}
 
 static bool
 is_damage(const struct dm_err *err)
@@ -137,8 +118,6 @@ read_all(struct check *c, const struct version_node *node, char *buf,
 	size_t n;
 
 	for (off = 0; off < node->size; off += n) {
-		if (stopping)
-			return dm_fail(err, DM_CANCELLED, "interrupted");
 		if (version_read(c->version, node, buf, READ_BYTES, off, &n,
 			NULL, err) < 0)
 			return -1;
@@ -242,10 +221,7 @@ check_dir(struct check *c, const struct version_node *dir, struct dm_err *err)
 	c->dirs++;
 	look_dir_init(&d, c->version, dir);
 	while ((rc = look_dir_next(&d, &e, err)) == 0 && e != NULL) {
-		if (stopping)
-			rc = dm_fail(err, DM_CANCELLED, "interrupted");
-		else
-			rc = check_entry(c, e, err);
+		rc = check_entry(c, e, err);
 		if (rc < 0)
 			break;
 	}
@@ -411,6 +387,58 @@ remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
 	return 0;
 }
 
+/* What cannot be removed stays. */
+static void
+remove_temp(const char *temp)
+{
+	/* Nobody else walks a directory. */
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe) */
+	(void)nftw(temp, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void
+stop_signals(sigset_t *set)
+{
+	(void)sigemptyset(set);
+	(void)sigaddset(set, SIGINT);
+	(void)sigaddset(set, SIGTERM);
+	(void)sigaddset(set, SIGHUP);
+}
+
+/* Remove the temporary cache, under the hands of those who fill it, and let the
+ * signal end all: they may wait for an origin that says nothing. */
+static void *
+await_signal(void *temp)
+{
+	sigset_t set;
+	int signal_no;
+
+	stop_signals(&set);
+	if (sigwait(&set, &signal_no) != 0)
+		return NULL;
+	for (int i = 0; i < REMOVE_TRIES && access(temp, F_OK) == 0; i++)
+		remove_temp(temp);
+	(void)signal(signal_no, SIG_DFL);
+	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	(void)kill(getpid(), signal_no);
+	return NULL;
+}
+
+/* Before other threads are started: they are not to have the signals. */
+static int
+watch_signals(char *temp, struct dm_err *err)
+{
+	pthread_t thread;
+	sigset_t set;
+
+	stop_signals(&set);
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+	if (pthread_create(&thread, NULL, await_signal, temp) != 0)
+		return dm_fail(err, DM_NOMEM, "start a thread");
+	(void)pthread_detach(thread);
+	return 0;
+}
+
 /* The command's arguments with --cache TEMP in front. */
 static void
 with_cache(struct cmd_args *out, const struct cmd_args *a, const char *temp)
@@ -526,13 +554,17 @@ run_verify(int argc, char **argv, struct dm_err *err)
 {
 	struct look_name l;
 	struct cmd_args a, b;
-	char temp[PATH_MAX] = "";
+	static char temp[PATH_MAX]; /* of this process; see await_signal() */
 	struct pin_place place;
 	int rc;
 
 	if (cmd_parse(&a, &cmd_verify, argc, argv, 1, 1, err) < 0)
 		return -1;
 	if (is_copy(a.operands[0])) {
+		if (cmd_value(&a, "repair-from") != NULL)
+			return dm_fail(err, DM_INVALID,
+			    "--repair-from mends a repository, and %s is none",
+			    a.operands[0]);
 		if (pin_place(&place, a.operands[0], NULL, err) < 0)
 			return -1;
 		return verify_dir(&place, &a, err);
@@ -540,10 +572,9 @@ run_verify(int argc, char **argv, struct dm_err *err)
 	if (cmd_value(&a, "repair-from") != NULL &&
 	    repair_from(&a, cmd_value(&a, "repair-from"), err) < 0)
 		return -1;
-	catch_signals();
 	b = a;
 	if (cmd_value(&a, "cache") == NULL && !cmd_flag(&a, "cached")) {
-		if (make_temp(temp, err) < 0)
+		if (make_temp(temp, err) < 0 || watch_signals(temp, err) < 0)
 			return -1;
 		with_cache(&b, &a, temp);
 	}
@@ -553,9 +584,7 @@ run_verify(int argc, char **argv, struct dm_err *err)
 		look_name_close(&l);
 	}
 	if (temp[0] != '\0')
-		/* The crew has gone home.  What cannot be removed stays. */
-		/* NOLINTNEXTLINE(concurrency-mt-unsafe) */
-		(void)nftw(temp, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+		remove_temp(temp);
 	return rc;
 }
 
