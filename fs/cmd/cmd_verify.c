@@ -543,9 +543,10 @@ repair_from(const struct cmd_args *a, const char *mirror, struct dm_err *err)
 	session_close(&s);
 	if (rc == 0 && !cmd_flag(a, "quiet"))
 		(void)fprintf(stderr,
-		    "%llu packs, %s, and %llu commits were repaired\n",
+		    "%llu packs, %s, and %llu commits were repaired; %llu "
+		    "could not be\n",
 		    (unsigned long long)r.packs, cmd_bytes(bytes, r.bytes),
-		    (unsigned long long)r.commits);
+		    (unsigned long long)r.commits, (unsigned long long)left);
 	return rc;
 }
 
