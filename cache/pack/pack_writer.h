@@ -50,7 +50,8 @@ uint64_t pack_writer_plain_size(const struct pack_writer *w);
 
 /* Write directory and trailer, fsync, and give the file its name
  * packs_dir/AA/ID; one that is there already stays, if its length and its
- * directory are right.  The writer is spent: close it.  DM_NOSPACE: nothing was named. */
+ * directory are right.  The writer is spent: close it.  DM_NOSPACE: nothing was
+ * named. */
 int pack_writer_finish(struct pack_writer *w, struct pack_name *name,
     struct dm_err *err) DM_MUST_CHECK;
 
