@@ -475,6 +475,8 @@ fetch_directory_ahead(struct fetch *f, const struct fetch_want *want,
 
 	dm_lock(&f->mu);
 	fl = find_locked(f, want);
+	if (fl == NULL) /* the pack is gone: not again */
+		fl = flight_find(&f->flights, want->blob, FETCH_MOVED, 0, 0);
 	if (fl == NULL && !f->stopping &&
 	    blob_finished(want->blob) == want->finished)
 		ours = turn_take_range(&f->turns, &r, 0, true);

@@ -103,6 +103,11 @@ is_gone_locked(struct flight *fl, const struct dm_err *err)
 	return true;
 }
 
+/* What moved/ says is a few kB most often, though it may be MOVED_MAX, and not
+ * more are asked for at a time than there are connections: each counts as so
+ * much of the budget, and leaves others their room. */
+enum { MOVED_SHARE = 16 };
+
 /* The pack is gone.  Did gc move what was in it? */
 static bool
 ask_moved_locked(struct flight *fl, const struct dm_err *err)
@@ -118,7 +123,7 @@ ask_moved_locked(struct flight *fl, const struct dm_err *err)
 	fl->moved = (struct dm_buf)DM_BUF(MOVED_MAX);
 	fl->avoid = fl->from = 0;
 	fl->attempt = ORIGIN_REVALIDATE;
-	fl->cost = MOVED_MAX < f->budget ? MOVED_MAX : f->budget;
+	fl->cost = f->budget / MOVED_SHARE;
 	flight_remove(&f->flights, fl);
 	fl->piece = FETCH_MOVED;
 	flight_add(&f->flights, fl);
