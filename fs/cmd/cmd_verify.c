@@ -391,8 +391,7 @@ remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
 static void
 remove_temp(const char *temp)
 {
-	/* Nobody else walks a directory. */
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe) */
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): it changes no directory */
 	(void)nftw(temp, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -424,17 +423,36 @@ await_signal(void *temp)
 	return NULL;
 }
 
-/* Before other threads are started: they are not to have the signals. */
 static int
-watch_signals(char *temp, struct dm_err *err)
+make_temp(char out[PATH_MAX], struct dm_err *err)
+{
+	const char *tmp = secure_getenv("TMPDIR");
+	int n = snprintf(out, PATH_MAX, "%s/datamount-verify-XXXXXX",
+	    tmp != NULL && tmp[0] == '/' ? tmp : "/var/tmp");
+
+	if (n >= PATH_MAX)
+		return dm_fail(err, DM_INVALID, "TMPDIR is too long");
+	if (mkdtemp(out) == NULL)
+		return dm_fail_errno(err, "create a directory like %s", out);
+	return 0;
+}
+
+/* Make the temporary cache, before other threads are started: they are not to
+ * have the signals. */
+static int
+open_temp(char temp[PATH_MAX], struct dm_err *err)
 {
 	pthread_t thread;
 	sigset_t set;
 
 	stop_signals(&set);
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-	if (pthread_create(&thread, NULL, await_signal, temp) != 0)
+	if (make_temp(temp, err) < 0)
+		return -1;
+	if (pthread_create(&thread, NULL, await_signal, temp) != 0) {
+		remove_temp(temp);
 		return dm_fail(err, DM_NOMEM, "start a thread");
+	}
 	(void)pthread_detach(thread);
 	return 0;
 }
@@ -456,20 +474,6 @@ with_cache(struct cmd_args *out, const struct cmd_args *a, const char *temp)
 	out->given[0].option = o;
 	out->given[0].value = temp;
 	out->ngiven++;
-}
-
-static int
-make_temp(char out[PATH_MAX], struct dm_err *err)
-{
-	const char *tmp = secure_getenv("TMPDIR");
-	int n = snprintf(out, PATH_MAX, "%s/datamount-verify-XXXXXX",
-	    tmp != NULL && tmp[0] == '/' ? tmp : "/var/tmp");
-
-	if (n >= PATH_MAX)
-		return dm_fail(err, DM_INVALID, "TMPDIR is too long");
-	if (mkdtemp(out) == NULL)
-		return dm_fail_errno(err, "create a directory like %s", out);
-	return 0;
 }
 
 /* ---- repair ---- */
@@ -575,7 +579,7 @@ run_verify(int argc, char **argv, struct dm_err *err)
 		return -1;
 	b = a;
 	if (cmd_value(&a, "cache") == NULL && !cmd_flag(&a, "cached")) {
-		if (make_temp(temp, err) < 0 || watch_signals(temp, err) < 0)
+		if (open_temp(temp, err) < 0)
 			return -1;
 		with_cache(&b, &a, temp);
 	}
