@@ -75,7 +75,9 @@ def describe(bench, name):
     }
 
 
-def measure(bench, wanted):
+def measure(bench, wanted, keep):
+    """Calls keep with all rows after each workload: a run that is cut short
+    has measured something."""
     rows = []
     for name in wanted:
         begun = time.monotonic()
@@ -94,6 +96,7 @@ def measure(bench, wanted):
                 name, yardstick=traceback.format_exc().strip().split("\n")[-1],
                 workload="", verdict="failed"))
         print(f"  took {time.monotonic() - begun:.0f} s", flush=True)
+        keep(rows)
     return rows
 
 
@@ -139,10 +142,10 @@ def main():
     bench = Bench(args.build, args.dir, SCALES[args.scale])
     machine = describe(bench, args.scale)
     try:
-        rows = measure(bench, wanted)
+        rows = measure(bench, wanted, lambda rows: write(
+            args.json, table.to_json(machine, rows)))
     finally:
         bench.clean()
-    write(args.json, table.to_json(machine, rows))
     print("\n" + "\n".join(f"{k}: {v}" for k, v in machine.items()))
     print("\n" + table.plain(rows) + "\n\n" + table.summary(rows) +
           f"; samples are in {args.json}")
