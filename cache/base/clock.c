@@ -4,13 +4,19 @@
 #include <time.h>
 
 uint64_t
-dm_now_ms(void)
+dm_now_ns(void)
 {
 	struct timespec ts;
 
 	if (clock_gettime(CLOCK_MONOTONIC, &ts) != 0)
 		abort();
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t
+dm_now_ms(void)
+{
+	return dm_now_ns() / 1000000;
 }
 
 uint64_t

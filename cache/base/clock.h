@@ -10,6 +10,9 @@
 /* Milliseconds of CLOCK_MONOTONIC; nothing sets this clock back. */
 uint64_t dm_now_ms(void);
 
+/* The same in nanoseconds, for what is much shorter. */
+uint64_t dm_now_ns(void);
+
 /* The deadline that lies timeout_ms ahead; 0 means DM_NEVER_MS. */
 uint64_t dm_deadline_ms(uint64_t timeout_ms);
 

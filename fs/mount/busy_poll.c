@@ -2,7 +2,8 @@
 
 #include <poll.h>
 #include <sys/resource.h>
-#include <time.h>
+
+#include "cache/base/clock.h"
 
 enum {
 	SHORT_NS = 500000, /* a wait that might have been one of BUSY_POLL_NS */
@@ -11,15 +12,6 @@ enum {
 	LONG = 4,          /* what a long wait costs of them */
 	REST = -40,        /* after the processor was wanted by others */
 };
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 /* How often the kernel took the processor from this thread. */
 static long
@@ -56,20 +48,20 @@ busy_poll_begin(struct busy_poll *b, int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
-	b->since_ns = now_ns();
+	b->since_ns = dm_now_ns();
 	b->polled = busy_poll_is_due(b);
 	if (!b->polled || poll(&p, 1, 0) != 0) {
 		b->polled = false;
 		return;
 	}
 	b->preempted = preemptions();
-	while (poll(&p, 1, 0) == 0 && now_ns() - b->since_ns < BUSY_POLL_NS)
+	while (poll(&p, 1, 0) == 0 && dm_now_ns() - b->since_ns < BUSY_POLL_NS)
 		continue;
 }
 
 void
 busy_poll_end(struct busy_poll *b, uint32_t client)
 {
-	busy_poll_note(b, client, now_ns() - b->since_ns,
+	busy_poll_note(b, client, dm_now_ns() - b->since_ns,
 	    b->polled && preemptions() != b->preempted);
 }

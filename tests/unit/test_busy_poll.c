@@ -2,9 +2,9 @@
 #include "fs/mount/busy_poll.h"
 
 #include <fcntl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "cache/base/clock.h"
 #include "tests/unit/check.h"
 
 enum { CLIENT = 100, OTHER = 101, ENOUGH = 100, SOON_NS = 1000 };
@@ -14,15 +14,6 @@ note(struct busy_poll *b, int times, uint32_t client, uint64_t ns)
 {
 	for (int i = 0; i < times; i++)
 		busy_poll_note(b, client, ns, false);
-}
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
 static void
@@ -105,9 +96,9 @@ test_it_gives_up_looking_where_nothing_comes(void **state)
 	(void)state;
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 	note(&b, ENOUGH, CLIENT, SOON_NS);
-	begun = now_ns();
+	begun = dm_now_ns();
 	busy_poll_begin(&b, fds[0]);
-	assert_true(now_ns() - begun >= BUSY_POLL_NS);
+	assert_true(dm_now_ns() - begun >= BUSY_POLL_NS);
 	(void)close(fds[0]);
 	(void)close(fds[1]);
 }
