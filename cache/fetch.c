@@ -76,11 +76,17 @@ promote_locked(struct fetch *f, struct transfer *t)
 
 /* ---- starting ---- */
 
+/* What brings it; or what asks where the objects of its pack are, since that
+ * is gone: it is not asked for again meanwhile. */
 static struct flight *
 find_locked(struct fetch *f, const struct fetch_want *want)
 {
-	return flight_find(&f->flights, want->blob, want->piece, want->dir_off,
-	    want->dir_len);
+	struct flight *fl = flight_find(&f->flights, want->blob, want->piece,
+	    want->dir_off, want->dir_len);
+
+	return fl != NULL ?
+	    fl :
+	    flight_find(&f->flights, want->blob, FETCH_MOVED, 0, 0);
 }
 
 /* Without any hurry. */
@@ -289,8 +295,6 @@ start_locked(struct fetch *f, const struct fetch_want *want,
 	if (f->stopping)
 		return dm_fail(err, DM_CANCELLED, "the cache is closing");
 	fl = find_locked(f, want);
-	if (fl == NULL)
-		fl = flight_find(&f->flights, want->blob, FETCH_MOVED, 0, 0);
 	if (fl == NULL && blob_finished(want->blob) != want->finished)
 		return 0;
 	if (fl == NULL)
@@ -475,8 +479,6 @@ fetch_directory_ahead(struct fetch *f, const struct fetch_want *want,
 
 	dm_lock(&f->mu);
 	fl = find_locked(f, want);
-	if (fl == NULL) /* the pack is gone: not again */
-		fl = flight_find(&f->flights, want->blob, FETCH_MOVED, 0, 0);
 	if (fl == NULL && !f->stopping &&
 	    blob_finished(want->blob) == want->finished)
 		ours = turn_take_range(&f->turns, &r, 0, true);
