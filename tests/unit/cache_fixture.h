@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -191,6 +192,28 @@ cached_path(char out[256], const struct fixture *f, const struct packed *p,
 	digest_hex(&p->name.id, hex);
 	(void)snprintf(out, 256, "%s/blobs/%.2s/%s%s", f->dir, hex, hex,
 	    suffix);
+}
+
+/* Who waits for the cache, and is not to be kept waiting. */
+struct waiter {
+	struct cache_wait wait; /* first */
+	_Atomic int woken;
+};
+
+static inline void
+note_wake(struct cache_wait *w)
+{
+	atomic_fetch_add(&((struct waiter *)w)->woken, 1);
+}
+
+static inline void
+await(struct waiter *w, int times)
+{
+	uint64_t end = dm_deadline_ms(10000);
+
+	while (atomic_load(&w->woken) < times)
+		if (dm_now_ms() > end)
+			fail_msg("not woken");
 }
 
 #endif

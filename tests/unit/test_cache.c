@@ -602,27 +602,6 @@ test_pieces_are_seen_before_their_range_ends(void **state)
 
 /* ---- waiting ---- */
 
-struct waiter {
-	struct cache_wait wait; /* first */
-	_Atomic int woken;
-};
-
-static void
-note_wake(struct cache_wait *w)
-{
-	atomic_fetch_add(&((struct waiter *)w)->woken, 1);
-}
-
-static void
-await(struct waiter *w, int times)
-{
-	uint64_t end = dm_deadline_ms(10000);
-
-	while (atomic_load(&w->woken) < times)
-		if (dm_now_ms() > end)
-			fail_msg("not woken");
-}
-
 static void
 test_a_wait_is_woken_once_for_each_fetch(void **state)
 {

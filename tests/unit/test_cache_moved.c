@@ -1,8 +1,6 @@
 /* cache: objects whose pack gc has removed, and moved. */
 #include "tests/unit/cache_fixture.h"
 
-#include <stdatomic.h>
-
 #include "cache/moved_table.h"
 #include "cache/pack/moved.h"
 
@@ -68,27 +66,6 @@ next_pack(const struct fixture *f, const struct packed *p)
 
 	make_pack(f, &next);
 	return next;
-}
-
-struct waiter {
-	struct cache_wait wait; /* first */
-	_Atomic int woken;
-};
-
-static void
-note_wake(struct cache_wait *w)
-{
-	atomic_fetch_add(&((struct waiter *)w)->woken, 1);
-}
-
-static void
-await(struct waiter *w, int times)
-{
-	uint64_t end = dm_deadline_ms(10000);
-
-	while (atomic_load(&w->woken) < times)
-		if (dm_now_ms() > end)
-			fail_msg("not woken");
 }
 
 static void
