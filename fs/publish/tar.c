@@ -359,7 +359,7 @@ read_block(struct archive *a, void *arg, const void **out)
 		n = read(r->opt->fd, r->block, sizeof(r->block));
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		archive_set_error(a, errno, "read error %d", errno);
+		archive_set_error(a, errno, "%s", strerrordesc_np(errno));
 	*out = r->block;
 	return n;
 }
