@@ -282,7 +282,7 @@ set_options(struct transfer *t, const struct net_options *opt)
 	SET(PROTOCOLS_STR, "http,https");
 	SET(NOSIGNAL, 1L);
 	SET(QUICK_EXIT, 1L); /* never wait for a name server at the end */
-	/* HTTP/2 was measured: a large file takes a sixth longer by it, and
+	/* HTTP/2 was measured: a large file takes a fifth longer by it, and
 	 * many small ones, near or far, as long. */
 	SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(CONNECTTIMEOUT_MS, (long)connect_ms);

@@ -10,6 +10,7 @@
 #include "cache/base/digest.h"
 
 struct dm_err;
+struct stat;
 
 /* One blob: the files of one key. */
 struct census_blob {
@@ -28,7 +29,6 @@ struct census {
 /* Is a file of that name one that is being written?  Was it left
  * so, by whoever was killed? */
 bool census_is_temporary(const char *name);
-struct stat;
 bool census_is_leftover(const char *name, const struct stat *st);
 
 /* Read the folders of the cache whose directory is root, and remove leftovers.

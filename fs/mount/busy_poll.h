@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 /*
- * To wake a thread on a processor that sleeps takes 5 to 100 us, the most in
- * a virtual machine: more than to answer a request.  A client that sends one
- * request after the other waits for that twice each time.  So a thread that
+ * To wake a thread on a processor that sleeps can take longer than to answer a
+ * request, above all in a virtual machine.  A client that sends one request
+ * after the other waits for that twice each time.  So a thread that
  * waits for requests looks for the next one for 200 us before it sleeps, as
  * the kernel's haltpoll governor does, if the last waits were short and one
  * client alone sent all.  Several keep the processors awake by themselves, and
