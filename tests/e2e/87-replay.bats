@@ -33,3 +33,54 @@ setup () {
 	[ "$status" -eq 1 ]
 	[[ $output == *'is version'*'not one of'* ]]
 }
+
+# strace hears of two ends in any order: what one thread made, another uses.
+@test "a call whose end is told of late is entered where it took effect" {
+	mkdir top
+	python3 -B - "$LIB" >out <<'PY'
+import os
+import sys
+sys.path.insert(0, sys.argv[1])
+import write_log
+
+TOP = os.path.realpath('top')
+
+
+def hexed(text):
+    return ''.join(f'\\x{b:02x}' for b in os.fsencode(text))
+
+
+def quoted(text):
+    return f'"{hexed(text)}"'
+
+
+HERE = f'AT_FDCWD<{hexed(TOP)}>'
+OLD, NEW = hexed(TOP + '/d/old'), hexed(TOP + '/d/new')
+CREATED = f'O_RDWR|O_CREAT, 0600) = 3<{OLD}>'
+log = write_log.Log('top', 'out.txt', __import__('pathlib').Path('copy'))
+log.trace = 'trace'
+with open('trace', 'w') as f:
+    f.write(f"""1 mkdirat({HERE}, {quoted('d')}, 0700 <unfinished ...>
+2 mkdirat({HERE}, {quoted('d')}, 0700) = -1 EEXIST (File exists)
+2 openat({HERE}, {quoted('d/old')}, {CREATED}
+2 pwrite64(3<{OLD}>, "\\x41\\x42", 2, 0) = 2
+1 <... mkdirat resumed>) = 0
+2 renameat({HERE}, {quoted('d/old')}, {HERE}, {quoted('d/new')} <unfinished ...>
+1 openat({HERE}, {quoted('d/new')}, O_WRONLY) = 4<{NEW}>
+1 pwrite64(4<{NEW}>, "\\x43", 1, 1) = 1
+2 <... renameat resumed>) = 0
+2 openat({HERE}, {quoted('d')}, O_RDONLY) = 5<{hexed(TOP + '/d')}>
+2 unlinkat({HERE}, {quoted('d/new')}, 0 <unfinished ...>
+1 mkdirat({HERE}, {quoted('d/new')}, 0700) = 0
+2 <... unlinkat resumed>) = 0
+""")
+log.finish()
+state = log.state(len(log.entries), __import__('random').Random(1), 1, 1)
+print(list(state.walk(log.root, '')))
+file = log.entries[1].names[0][1]
+print(state.bytes(file))
+PY
+	cat out
+	grep -q "^\[('/d', 16384, None), ('/d/new', 16384, None)\]$" out
+	grep -q "^b'AC'$" out
+}

@@ -180,6 +180,8 @@ def main():
     works = [w(lab) for w in (*crash_lab.WORKLOADS, Mounted, Init, Beside)
              if w.name in sys.argv[3:]
              or (not sys.argv[3:] and w.name not in LEFT_OUT)]
+    if not works:
+        sys.exit(f'no such workload: {" ".join(sys.argv[3:])}')
     rnd, total = random.Random(seed), 0
     try:
         while total < times:

@@ -9,10 +9,15 @@ rest, changes are there or not, whatever came first, and of the bytes of one
 write only some sectors.  Only two things are taken to be in order: changes of
 one name, and a rename is whole.
 
+A call of one process may be told of after those of others that saw what it
+did: strace hears of what ended at the same time in any order.  Such a call is
+taken early (Log.hurry), when another could not have succeeded without it.
+
 What this cannot see, it refuses (Blind): stores through shared mappings and
 bytes that the kernel copies from file to file.  The program does neither.
 What lies in a directory `.git` is as if it were synced at once: git's affair.
 """
+import bisect
 import os
 import re
 import shutil
@@ -90,6 +95,17 @@ def bytes_of(args, size):
                     for s in STRING.findall(args))[:size]
 
 
+class Call:
+    """A call, or the exit of a process: lines of the trace at which it began
+    and ended, and its result: a number, and the path of a descriptor."""
+
+    def __init__(self, pid, name, args, begun, ended, result=0, path=''):
+        self.pid, self.name, self.args = pid, name, args
+        self.begun, self.ended = begun, ended
+        self.result, self.path = result, path
+        self.taken = False
+
+
 class Open:
     """An open file: what it is, and where the next write goes."""
 
@@ -145,47 +161,82 @@ class Log:
         with open(self.trace, encoding='ascii', errors='replace') as f:
             lines = f.read().splitlines()
         self.first = lines[0].split()[0]
-        self.born = {}
-        for _, pid, call, args, ret in self.calls(lines):
-            if call in ('clone', 'clone3', 'fork', 'vfork') and ret[0] > 0:
-                self.born[str(ret[0])] = (pid, args)
-        for begun, pid, call, args, ret in self.calls(lines):
-            if call == 'exit':
-                if pid == self.first:
-                    self.entries.append(Told(ended=args == '0'))
-            elif ret[0] >= 0:
-                self.begun = begun
-                handler = getattr(self, 'do_' + call, None)
-                if handler:
-                    handler(pid, args, *ret)
+        self.todo = [c for c in self.calls(lines) if c.result >= 0]
+        self.born = {str(c.result): (c.pid, c.args) for c in self.todo
+                     if c.name in ('clone', 'clone3', 'fork', 'vfork')
+                     and c.result > 0}
+        self.done = []  # (line, how many entries there were after it)
+        for self.index, call in enumerate(self.todo):
+            self.take(call)
+            self.done.append((call.ended, len(self.entries)))
+
+    def take(self, call):
+        """Enter what a call did."""
+        if call.taken:
+            return
+        call.taken = True
+        if call.name == 'exit':
+            if call.pid == self.first:
+                self.entries.append(Told(ended=call.args == '0'))
+            return
+        handler = getattr(self, 'do_' + call.name, None)
+        if handler:
+            handler(call.pid, call.args, call.result, call.path)
+
+    def begun(self):
+        """How many entries there were as the present call began."""
+        at = bisect.bisect(self.done, (self.todo[self.index].begun,))
+        return self.done[at - 1][1] if at else 0
 
     def calls(self, lines):
-        """(how many entries there were as it began, pid, call, arguments,
-        (result, its path))."""
+        """Each Call, as they ended."""
         waits = {}
-        for line in lines:
+        for at, line in enumerate(lines):
             pid, rest = line.split(None, 1)
             if rest.startswith('+++ exited with'):
-                yield None, pid, 'exit', rest.split()[3], (0, '')
+                yield Call(pid, 'exit', rest.split()[3], at, at)
                 continue
+            begun = at
             if rest.startswith('<... '):
                 if pid not in waits:
                     continue
                 begun, start = waits.pop(pid)
                 rest = start + rest.split('resumed>', 1)[1]
             elif rest.endswith('<unfinished ...>'):
-                waits[pid] = (len(self.entries),
-                              rest[:-len('<unfinished ...>')])
+                waits[pid] = at, rest[:-len('<unfinished ...>')]
                 continue
-            else:
-                begun = len(self.entries)
             head, _, tail = rest.rpartition(' = ')
             match = re.match(r'(-?\d+|0x[0-9a-f]+)(?:<((?:\\x..)*)>)?', tail)
             if not match or '(' not in head:
                 continue
-            call, _, args = head.partition('(')
-            yield begun, pid, call, args, (int(match[1], 0),
-                                           text_of(match[2] or ''))
+            name, _, args = head.partition('(')
+            yield Call(pid, name, args, begun, at, int(match[1], 0),
+                       text_of(match[2] or ''))
+
+    def hurry(self, path, there):
+        """Something is known to be at path, or not to be: take the call that
+        made or removed it, if its end is told of later."""
+        now = self.todo[self.index]
+        for call in self.todo[self.index + 1:]:
+            if (self.lookup(path) is not None) == there:
+                return
+            if call.begun < now.ended and not call.taken and \
+               path in (self.made(call) if there else self.removed(call)):
+                self.take(call)
+
+    def made(self, call):
+        """The paths that are there after a call."""
+        if call.name in ('openat', 'open', 'creat'):
+            return [call.path] if 'O_CREAT' in call.args else []
+        if re.match('mkdir|rename|link|symlink', call.name):
+            return self.paths(call.pid, call.args)[-1:]
+        return []
+
+    def removed(self, call):
+        """The paths that are gone after a call."""
+        if re.match('unlink|rmdir|rename', call.name):
+            return self.paths(call.pid, call.args)[:1]
+        return []
 
     def table(self, pid):
         """The open files of a process, and where it is; born with those of
@@ -207,6 +258,14 @@ class Log:
         for name in path[len(self.top) + 1:].split('/'):
             node = node.now.get(name) if node else None
         return node
+
+    def find(self, path):
+        """The node of a path that was seen to be there, or None if it lies
+        elsewhere."""
+        path = os.path.normpath(path)
+        if self.lookup(path) is None and self.inside(path):
+            self.hurry(path, True)
+        return self.lookup(path)
 
     def inside(self, path):
         return os.path.normpath(path).startswith(self.top + '/')
@@ -234,7 +293,8 @@ class Log:
             if match[3] is None:
                 base = text_of(match[2])
             else:
-                found.append(os.path.join(base, text_of(match[3])))
+                found.append(os.path.normpath(
+                    os.path.join(base, text_of(match[3]))))
         return found
 
     def place(self, path):
@@ -242,7 +302,7 @@ class Log:
         path = os.path.normpath(path)
         if not self.inside(path):
             return None
-        parent = self.lookup(os.path.dirname(path))
+        parent = self.find(os.path.dirname(path))
         if parent is None:
             raise Blind(f'who made the directory of {path}?')
         return parent, os.path.basename(path)
@@ -271,6 +331,7 @@ class Log:
         place = self.place(path)
         if place is None:
             return None
+        self.hurry(path, False)
         kept = place[0].kept or place[1] == '.git'
         node = Node(kind, mode, kept)
         node.target = target
@@ -285,7 +346,8 @@ class Log:
         mode = int(modes[0], 8) & ~0o022 if modes else 0o600
         flags = flags[1]
         # A link to elsewhere is not followed when the path itself is looked at.
-        node = self.lookup(path)
+        node = self.find(path) if 'O_CREAT' not in flags else \
+            self.lookup(path)
         if 'O_TMPFILE' in flags and self.inside(path):
             node = Node(stat.S_IFREG, mode, False)
         elif node is None and 'O_CREAT' in flags and self.inside(path):
@@ -312,7 +374,7 @@ class Log:
         if 'RENAME_EXCHANGE' in args:
             raise Blind(args)
         old, new = self.paths(pid, args)
-        node = self.lookup(old)
+        node = self.find(old)
         if node and node is not self.lookup(new):
             self.rename_to([(self.place(old), None), (self.place(new), node)])
 
@@ -325,7 +387,7 @@ class Log:
         elif 'AT_EMPTY_PATH' in args:
             node = self.opened(pid, args).node
         else:
-            node = self.lookup(old)
+            node = self.find(old)
         if self.place(new):
             self.rename_to([(self.place(new), node)])
 
@@ -333,7 +395,7 @@ class Log:
 
     def do_unlinkat(self, pid, args, ret, _):
         path = self.paths(pid, args)[0]
-        if self.lookup(path):
+        if self.find(path):
             self.rename_to([(self.place(path), None)])
 
     do_unlink = do_rmdir = do_unlinkat
@@ -420,12 +482,12 @@ class Log:
     def do_fsync(self, pid, args, ret, _):
         of = self.opened(pid, args)
         if of:
-            self.entries.append(Sync(of.node, self.begun))
+            self.entries.append(Sync(of.node, self.begun()))
 
     do_fdatasync = do_fsync
 
     def do_syncfs(self, pid, args, ret, _):
-        self.entries.append(Sync(None, self.begun))
+        self.entries.append(Sync(None, self.begun()))
 
     do_sync = do_syncfs
 
