@@ -178,6 +178,7 @@ note_locked(struct opens *o, uint32_t entry, const struct opens_ask *ask,
 	e->backing = i->backing;
 	e->slot = ask->slot;
 	e->turn++;
+	o->shared->notes[ask->slot].opened = ask->unique;
 	atomic_store(&e->unique, ask->unique);
 }
 
@@ -361,15 +362,22 @@ void
 opens_remove(struct opens *o, uint64_t fh)
 {
 	uint32_t entry = (uint32_t)fh;
+	struct shared_note *note;
 	struct shared_open *e;
+	uint64_t unique;
 
 	if (entry >= atomic_load(&o->shared->nopens))
 		return;
 	e = &o->shared->opens[entry];
 	dm_lock(&o->mu);
 	/* Else an earlier worker was killed when it had done this. */
-	if (e->turn == (uint32_t)(fh >> 32) && atomic_load(&e->unique) != 0) {
-		o->shared->notes[e->slot].closed = atomic_load(&e->unique);
+	unique = atomic_load(&e->unique);
+	if (e->turn == (uint32_t)(fh >> 32) && unique != 0) {
+		/* Once the slot has another open, no worker is owed this one;
+		 * and that one may be closed already, and not done with. */
+		note = &o->shared->notes[e->slot];
+		if (note->opened == unique)
+			note->closed = unique;
 		leave_locked(o, e->ino);
 		atomic_store(&e->unique, 0);
 		o->free[o->nfree++] = entry;

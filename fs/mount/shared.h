@@ -77,9 +77,10 @@ struct shared_note {
 			      * it failed; 0: none will be */
 	_Atomic uint64_t interrupted; /* its unique: the caller was killed, or
 				       * got a signal */
-	uint64_t closed; /* an open that was told that it went well, and
-			  * then closed; by its unique, since the slot may
-			  * have another request by then */
+	uint64_t opened;              /* the last open here that got an entry */
+	uint64_t closed; /* the same, once it was told that it went well, and
+			  * then closed; both by their unique, since the slot
+			  * may have another request by then */
 };
 
 /* A failure that a reader was told of. */
