@@ -3,12 +3,14 @@
  *
  * A pin has a line for people, which begins with '#', and a key in each of the
  * others.  It appears whole, by a temporary name: what is half written is
- * neither kept nor counted.
+ * neither kept nor counted.  Put or removed, it is so after a power cut: other
+ * than all else in the cache, it cannot be fetched again.
  */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,11 +75,9 @@ open_folder(const char *dir, const char *name, int *out, struct dm_err *err)
 /* ---- write and remove ---- */
 
 static int
-make_folder(const char *dir, int *out, struct dm_err *err)
+make_folder(const char *dir, char path[PATH_MAX], int *out, struct dm_err *err)
 {
-	char path[4096];
-
-	if (snprintf(path, sizeof(path), "%s/pins", dir) >= (int)sizeof(path))
+	if (snprintf(path, PATH_MAX, "%s/pins", dir) >= PATH_MAX)
 		return dm_fail(err, DM_INVALID,
 		    "the path of the cache directory is too long");
 	if (access(dir, F_OK) < 0 && dm_mkdirs(dir, 0700, err) < 0)
@@ -109,9 +109,10 @@ cache_pin_put(const char *dir, const char *name, const char *note,
 {
 	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(PIN_MAX);
 	DM_AUTO(dm_closep) int pins = -1;
-	char hex[DIGEST_HEX + 1];
+	char hex[DIGEST_HEX + 1], folder[PATH_MAX];
 
-	if (check_name(name, err) < 0 || make_folder(dir, &pins, err) < 0 ||
+	if (check_name(name, err) < 0 ||
+	    make_folder(dir, folder, &pins, err) < 0 ||
 	    add_note(&text, note, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
@@ -119,7 +120,8 @@ cache_pin_put(const char *dir, const char *name, const char *note,
 		if (dm_buf_printf(&text, err, "%s\n", hex) < 0)
 			return -1;
 	}
-	if (dm_file_replace(pins, name, text.data, text.size, 0600, err) < 0)
+	if (dm_file_replace(pins, name, text.data, text.size, 0600, err) < 0 ||
+	    dm_path_sync(folder, err) < 0)
 		return dm_wrap(err, "pin %s", name);
 	return 0;
 }
@@ -138,7 +140,7 @@ cache_pin_remove(const char *dir, const char *name, bool *found,
 	if (pins < 0)
 		return 0;
 	*found = unlinkat(pins, name, 0) == 0;
-	if (!*found && errno != ENOENT)
+	if ((*found && fsync(pins) < 0) || (!*found && errno != ENOENT))
 		return dm_fail_errno(err, "pin %s", name);
 	return 0;
 }

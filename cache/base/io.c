@@ -105,19 +105,27 @@ dm_file_read(int dirfd, const char *path, struct dm_buf *out, bool *found,
 	return 0;
 }
 
+/* The directory that holds path. */
+static void
+parent_of(const char *path, char out[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		(void)snprintf(out, PATH_MAX, ".");
+	else
+		(void)snprintf(out, PATH_MAX, "%.*s",
+		    slash == path ? 1 : (int)(slash - path), path);
+}
+
 /* fsync the directory that holds path, so that a rename in it lasts. */
 static int
 sync_parent(int dirfd, const char *path)
 {
-	const char *slash = strrchr(path, '/');
 	char parent[PATH_MAX];
 	DM_AUTO(dm_closep) int fd = -1;
 
-	if (slash == NULL)
-		(void)snprintf(parent, sizeof(parent), ".");
-	else
-		(void)snprintf(parent, sizeof(parent), "%.*s",
-		    slash == path ? 1 : (int)(slash - path), path);
+	parent_of(path, parent);
 	fd = openat(dirfd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -1 : fsync(fd);
 }
@@ -210,6 +218,27 @@ int
 dm_mkdirs_lasting(const char *path, mode_t mode, struct dm_err *err)
 {
 	return make_all(path, mode, true, err);
+}
+
+/* From the deepest up.  Where one may not write one has made nothing; and what
+ * cannot be synced is kept by other means, or not at all. */
+int
+dm_path_sync(const char *path, struct dm_err *err)
+{
+	char part[PATH_MAX], parent[PATH_MAX];
+
+	if (snprintf(part, sizeof(part), "%s", path) >= (int)sizeof(part))
+		return dm_fail(err, DM_INVALID, "%s: path too long", path);
+	for (;;) {
+		parent_of(part, parent);
+		if (access(parent, W_OK | X_OK) < 0)
+			return 0;
+		if (sync_name(part) < 0 && errno != EINVAL && errno != EROFS)
+			return dm_fail_errno(err, "fsync above %s", part);
+		if (strcmp(parent, "/") == 0 || strcmp(parent, ".") == 0)
+			return 0;
+		memcpy(part, parent, sizeof(part));
+	}
 }
 
 /* The cleanup attribute passes a pointer to the variable as it is. */

@@ -38,6 +38,10 @@ int dm_mkdirs(const char *path, mode_t mode, struct dm_err *err) DM_MUST_CHECK;
 int dm_mkdirs_lasting(const char *path, mode_t mode,
     struct dm_err *err) DM_MUST_CHECK;
 
+/* The directory path, which exists, is there after a power cut, whoever made it
+ * and those above it. */
+int dm_path_sync(const char *path, struct dm_err *err) DM_MUST_CHECK;
+
 /* For DM_AUTO: close a descriptor that is not -1; free a malloc'ed pointer. */
 void dm_closep(int *fd);
 void dm_freep(void *p);

@@ -26,6 +26,12 @@ setup () {
 	[ "$n" -ge "$times" ]
 }
 
+@test "a pin, and its end, last however unsynced writes are lost" {
+	local seed=${SEED:-$((RANDOM + 1))}
+	echo "seed $seed"
+	[ "$(python3 -B "$LIB/replay.py" 16 "$seed" pin unpin 3>&- 4>&-)" = 16 ]
+}
+
 # Who looks for losses must see them.
 @test "a publish whose syncs count for nothing is seen to lose" {
 	run env DM_UNSYNCED=1 python3 -B "$LIB/replay.py" 3 1 publish 3>&- 4>&-

@@ -7,6 +7,7 @@ there, and the command must work again.  Prints how many states there were;
 exits 1 at the first that costs something.  With DM_UNSYNCED=1 in the
 environment, all was as if nothing had been synced: then something must be lost.
 """
+import json
 import os
 import pathlib
 import random
@@ -82,7 +83,48 @@ class Beside(Init):
               'mkdir ${d#../../repo/}; done && cd ../..')
 
 
-LEFT_OUT = ('mount', 'update', 'unmount')  # they are parts of `mounted`
+class Pin(crash_lab.Workload):
+    """A version is pinned, in a cache that is made for it."""
+    name = 'pin'
+    lasts = True
+
+    def argv(self):
+        return ['datamount', 'pin', '-q', 'repo@v1', '--name', 'kept']
+
+    def pinned(self):
+        return json.loads(self.lab.dm('pin', '--list', '--json').stdout)
+
+    def check(self, output):
+        for pin in self.pinned():
+            if pin['name'] != 'kept' or not pin['blobs']:
+                raise crash_lab.Wrong(f'half a pin: {pin}')
+
+    def done(self):
+        if [p['name'] for p in self.pinned()] != ['kept']:
+            raise crash_lab.Wrong(f'the pin is gone: {self.pinned()}')
+        self.lab.reads(1)
+
+
+class Unpin(Pin):
+    """The same pin is removed."""
+    name = 'unpin'
+
+    def prepare(self):
+        self.lab.run(super().argv())
+
+    def argv(self):
+        return ['datamount', 'unpin', '-q', 'kept']
+
+    def again(self):
+        self.lab.dm('unpin', '-q', 'kept', ok=False)
+
+    def done(self):
+        if self.pinned():
+            raise crash_lab.Wrong('what was unpinned is pinned')
+
+
+# The first are parts of `mounted`; the others have a test of their own.
+LEFT_OUT = ('mount', 'update', 'unmount', 'pin', 'unpin')
 A_LOG = 500  # states are made of the same logs
 
 
@@ -177,7 +219,8 @@ def main():
                                         dir=os.environ.get('DM_LAB')))
     lab = crash_lab.Lab(top)
     lab.power = True
-    works = [w(lab) for w in (*crash_lab.WORKLOADS, Mounted, Init, Beside)
+    works = [w(lab) for w in (*crash_lab.WORKLOADS, Mounted, Init, Beside,
+                                 Pin, Unpin)
              if w.name in sys.argv[3:]
              or (not sys.argv[3:] and w.name not in LEFT_OUT)]
     if not works:
