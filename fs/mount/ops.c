@@ -151,10 +151,9 @@ run_read(struct task *t, struct dm_err *err)
 	if (t->size > WORKER_IO_MAX || t->off < 0)
 		return dm_fail(err, DM_INVALID, "%zu bytes at %jd", t->size,
 		    (intmax_t)t->off);
-	if (version_node(v, t->ino, &node, &t->wait, err) < 0 ||
-	    tracing_note(t->worker, &node, (uint64_t)t->off, t->size, &t->wait,
-		err) < 0)
+	if (version_node(v, t->ino, &node, &t->wait, err) < 0)
 		return -1;
+	tracing_note(t->worker, &node, (uint64_t)t->off, t->size);
 	if (version_read(v, &node, t->on->buf, t->size, (uint64_t)t->off, &n,
 		&t->wait, err) < 0) {
 		if (err->code == DM_OFFLINE && !t->late)

@@ -200,7 +200,6 @@ say_broken(struct worker *w, const char *why)
 		    w->start.spec->record_trace, why);
 }
 
-/* Who reads a file need not wait for its name once more: it is marked. */
 static void
 say_lost(struct worker *w, uint64_t ino, const char *why)
 {
@@ -211,78 +210,124 @@ say_lost(struct worker *w, uint64_t ino, const char *why)
 		    w->start.spec->record_trace, (uintmax_t)ino, why);
 }
 
-/* The line of a part. */
-static int
-make_line(struct worker *w, uint64_t ino, uint64_t off, struct dm_buf *line,
-    struct cache_wait *wait, struct dm_err *err)
-{
-	struct trace_entry e = { .off = off };
-	char path[DM_PATH_MAX + 2];
-
-	if (version_path_of(w->version, ino, path, sizeof(path), wait, err) < 0)
-		return -1;
-	e.path_len = strlen(path) - 1;
-	memcpy(e.path, path + 1, e.path_len + 1);
-	if (trace_encode(&e, line, err) < 0)
-		say_broken(w, err->text);
-	return 0;
-}
-
+/* The path has no '/' first. */
 static void
-write_line(struct worker *w, const struct dm_buf *line)
+write_line_locked(struct worker *w, uint64_t off, const char *path)
 {
-	if (line->size == 0)
+	DM_AUTO(dm_buf_release) struct dm_buf line = DM_BUF(TRACE_LINE_MAX + 2);
+	struct trace_entry e = { .off = off, .path_len = strlen(path) };
+	struct dm_err err;
+
+	memcpy(e.path, path, e.path_len + 1);
+	if (trace_encode(&e, &line, &err) < 0) {
+		say_broken(w, err.text);
 		return;
+	}
 	shared_count(w->start.shared, STAT_trace_recorded, 1);
 	errno = EIO;
-	if (write(w->start.tracing.record_fd, line->data, line->size) !=
-	    (ssize_t)line->size)
+	if (write(w->start.tracing.record_fd, line.data, line.size) !=
+	    (ssize_t)line.size)
 		say_broken(w, strerrorname_np(errno));
 }
 
-static int
-note_part(struct worker *w, const struct version_node *file, uint64_t off,
-    struct cache_wait *wait, struct dm_err *err)
+static bool
+is_recorded(const struct tracing *t)
 {
-	DM_AUTO(dm_buf_release) struct dm_buf line = DM_BUF(TRACE_LINE_MAX + 2);
+	return t->record_fd >= 0 && atomic_load(&t->marks->broken) == 0;
+}
+
+/* Write the part's line, or have it written.  False: neither can be. */
+static bool
+record_locked(struct worker *w, const struct namer_part *part, const char *path)
+{
+	struct tracing *t = &w->start.tracing;
+
+	if (!is_recorded(t))
+		return true;
+	if (path != NULL) {
+		write_line_locked(w, part->off, path);
+		return true;
+	}
+	if (!namer_add(&t->marks->unnamed, part)) {
+		say_lost(w, part->ino, "too many others are to be, first");
+		return false;
+	}
+	namer_more(t->namer);
+	return true;
+}
+
+static void
+note_part(struct worker *w, const struct version_node *file, uint64_t off)
+{
 	const struct tracing *t = &w->start.tracing;
+	const struct namer_part part = { .ino = file->ino, .off = off };
 	uint64_t left = file->size - off, bit;
 	_Atomic uint64_t *word = mark_of(t->marks, file->ino, off, &bit);
+	char path[DM_PATH_MAX + 2];
+	bool named;
 
 	if ((atomic_load_explicit(word, memory_order_relaxed) & bit) != 0)
-		return 0;
-	if (t->record_fd >= 0 && atomic_load(&t->marks->broken) == 0 &&
-	    make_line(w, file->ino, off, &line, wait, err) < 0) {
-		if (err->code == DM_AGAIN || err->code == DM_CANCELLED)
-			return -1;
-		say_lost(w, file->ino, err->text);
-	}
+		return;
+	named = is_recorded(t) &&
+	    version_recall_path(w->version, file->ino, path, sizeof(path));
 	dm_lock(&w->fault_mu);
-	if ((atomic_load(word) & bit) == 0) {
-		/* Who is killed in between has the line written once more, and
-		 * that does no harm; the other way round it would be lost. */
-		write_line(w, &line);
+	/* Who is killed in between has the line written once more, and that
+	 * does no harm; the other way round it would be lost. */
+	if ((atomic_load(word) & bit) == 0 &&
+	    record_locked(w, &part, named ? path + 1 : NULL)) {
 		atomic_fetch_or(word, bit);
 		atomic_fetch_add(&t->marks->bytes,
 		    left < TRACE_PART ? left : TRACE_PART);
 	}
 	dm_unlock(&w->fault_mu);
-	return 0;
 }
 
-int
+void
 tracing_note(struct worker *w, const struct version_node *file, uint64_t off,
-    uint64_t size, struct cache_wait *wait, struct dm_err *err)
+    uint64_t size)
 {
 	uint64_t part = off - off % TRACE_PART;
 
 	if (w->start.tracing.marks == NULL ||
 	    (file->kind != TREE_FILE && file->kind != TREE_EXEC))
-		return 0;
+		return;
 	for (; part < off + size && part < file->size; part += TRACE_PART)
-		if (note_part(w, file, part, wait, err) < 0)
-			return -1;
-	return 0;
+		note_part(w, file, part);
+}
+
+static void
+on_named(void *arg, const struct namer_part *part, const char *path)
+{
+	struct worker *w = arg;
+
+	dm_lock(&w->fault_mu);
+	if (is_recorded(&w->start.tracing))
+		write_line_locked(w, part->off, path);
+	dm_unlock(&w->fault_mu);
+}
+
+static void
+on_lost(void *arg, const struct namer_part *part, const char *why)
+{
+	say_lost(arg, part->ino, why);
+}
+
+static int
+start_namer(struct worker *w, struct dm_err *err)
+{
+	struct tracing *t = &w->start.tracing;
+	struct namer_options opt = {
+		.version = w->version,
+		.cache = w->cache,
+		.named = on_named,
+		.lost = on_lost,
+		.arg = w,
+	};
+
+	if (t->record_fd < 0)
+		return 0;
+	opt.list = &t->marks->unnamed;
+	return namer_open(&t->namer, &opt, err);
 }
 
 /* ---- replaying ---- */
@@ -294,8 +339,8 @@ replay_thread(void *arg)
 	return NULL;
 }
 
-void
-tracing_start(struct worker *w)
+static void
+start_replay(struct worker *w)
 {
 	struct tracing *t = &w->start.tracing;
 	struct replay_options opt = {
@@ -308,7 +353,7 @@ tracing_start(struct worker *w)
 	};
 	struct dm_err err = { 0 };
 
-	if (t->replay_fd < 0 || w->version == NULL)
+	if (t->replay_fd < 0)
 		return;
 	if (replay_open(&t->replay, &opt, &err) == 0 &&
 	    pthread_create(&t->thread, NULL, replay_thread, t->replay) == 0)
@@ -319,11 +364,25 @@ tracing_start(struct worker *w)
 	t->replay = NULL;
 }
 
+int
+tracing_start(struct worker *w, struct dm_err *err)
+{
+	/* Nothing to do, or it is sick. */
+	if (w->start.tracing.marks == NULL || w->version == NULL)
+		return 0;
+	if (start_namer(w, err) < 0)
+		return -1;
+	start_replay(w);
+	return 0;
+}
+
 void
 tracing_stop(struct worker *w)
 {
 	struct tracing *t = &w->start.tracing;
 
+	namer_close(t->namer);
+	t->namer = NULL;
 	if (t->replay == NULL)
 		return;
 	replay_stop(t->replay);

@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #include "cache/base/attr.h"
+#include "fs/mount/namer.h"
 
-struct cache_wait;
 struct dm_err;
 struct mount_spec;
 struct replay;
@@ -21,7 +21,9 @@ struct worker;
  * A mount may record a trace (fs/format/trace.h) and replay one.  The
  * supervisor opens both files; workers inherit them, so that none needs the
  * right to open files of the user's.  A line is written as the part is first
- * asked for: whoever is killed then, the kernel has it.
+ * asked for: whoever is killed then, the kernel has it.  A reader never waits
+ * for the name of what it reads: if that is not in memory, a thread names the
+ * part behind it, and its line comes later than its turn.
  *
  * What was asked for outlives workers, as bits in a mapping of its own: one
  * for each entry, and for each later part of a large file one that others may
@@ -40,13 +42,15 @@ struct tracing_marks {
 	_Atomic uint32_t lost;   /* a part's file could not be named */
 	size_t size;             /* of all this */
 	uint64_t entries, parts; /* bits of each */
+	struct namer_list unnamed;
 	_Atomic uint64_t word[];
 };
 
 struct tracing {
 	int record_fd, replay_fd;    /* -1: none */
 	struct tracing_marks *marks; /* NULL: neither */
-	struct replay *replay;       /* of a worker */
+	struct namer *namer;         /* of a worker; likewise */
+	struct replay *replay;
 	pthread_t thread;
 };
 
@@ -60,15 +64,13 @@ int tracing_begin(const struct tracing *t, const struct mount_spec *spec,
     struct dm_err *err) DM_MUST_CHECK;
 void tracing_close(struct tracing *t);
 
-/* size bytes of the file from off on are asked for.  DM_AGAIN, DM_CANCELLED; no
- * other failure is the reader's. */
-int tracing_note(struct worker *w, const struct version_node *file,
-    uint64_t off, uint64_t size, struct cache_wait *wait,
-    struct dm_err *err) DM_MUST_CHECK;
+/* size bytes of the file from off on are asked for. */
+void tracing_note(struct worker *w, const struct version_node *file,
+    uint64_t off, uint64_t size);
 
-/* In a worker: replay in a thread of its own; a replay that cannot begin is
- * said in the log. */
-void tracing_start(struct worker *w);
+/* In a worker, before its first request: record, and replay, each in a thread
+ * of its own; a replay that cannot begin is said in the log. */
+int tracing_start(struct worker *w, struct dm_err *err) DM_MUST_CHECK;
 void tracing_stop(struct worker *w);
 
 #endif

@@ -741,12 +741,12 @@ worker_main(const struct worker_start *start)
 		_exit(1);
 	}
 	report(start, &err);
-	replay(&w->threads[0]);
-	if (start_threads(w, &err) < 0) {
+	if (tracing_start(w, &err) == 0)
+		replay(&w->threads[0]);
+	if (err.code != DM_OK || start_threads(w, &err) < 0) {
 		dm_log(DM_LOG_ERROR, "worker", "%s", err.text);
 		_exit(1);
 	}
-	tracing_start(w);
 	serve(w, &signals);
 	tear_down(w);
 	_exit(0);
