@@ -79,6 +79,7 @@ object_batch_add(struct object_batch *b, const struct pack_name *name,
 
 		if (o->kind == OBJECT_WHERE)
 			continue;
+		b->pack[b->npacks - 1].rows++;
 		if (grow_rows(b, err) < 0)
 			return -1;
 		slot = find_slot(b, &o->id, (uint8_t)o->kind);

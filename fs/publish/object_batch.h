@@ -34,7 +34,8 @@ enum {
 
 struct batch_pack {
 	struct pack_name name;
-	int64_t no; /* for who writes the batch */
+	uint32_t rows; /* objects of it but wheres, here or not */
+	int64_t no;    /* for who writes the batch */
 };
 
 struct batch_row {

@@ -37,11 +37,12 @@ enum {
 };
 
 /* A pack's number is never used again: while one publisher knows a pack by it,
- * another may drop that pack and add its own. */
+ * another may drop that pack and add its own.  It has rows for all of its
+ * objects but wheres, unless another pack has the same object. */
 static const char *const tables[] = {
 	"CREATE TABLE pack (no INTEGER PRIMARY KEY AUTOINCREMENT,"
 	" id BLOB NOT NULL UNIQUE, off INTEGER NOT NULL, len INTEGER NOT NULL,"
-	" count INTEGER NOT NULL)",
+	" count INTEGER NOT NULL, rows INTEGER NOT NULL)",
 	"CREATE TABLE object (id BLOB NOT NULL,"
 	" kind INTEGER NOT NULL, pack INTEGER NOT NULL,"
 	" ordinal INTEGER NOT NULL, PRIMARY KEY (id, kind)) WITHOUT ROWID",
@@ -70,17 +71,16 @@ static const char *const query_sql[NQUERIES] = {
 		    " AND kind = ?2"),
 	[Q_PACK] = "SELECT id, off, len, count FROM pack WHERE no = ?1",
 	[Q_PACK_NO] = "SELECT no FROM pack WHERE id = ?1",
-	[Q_PACK_ADD] = ("INSERT INTO pack (id, off, len, count)"
-			" VALUES (?1, ?2, ?3, ?4)"),
+	[Q_PACK_ADD] = ("INSERT INTO pack (id, off, len, count, rows)"
+			" VALUES (?1, ?2, ?3, ?4, ?5)"),
 	[Q_OBJECT_ADD] = "INSERT OR IGNORE INTO object VALUES (?1, ?2, ?3, ?4)",
 	[Q_PACK_DROP] = "DELETE FROM pack WHERE no = ?1",
 	[Q_PACKS] = "SELECT no, id FROM pack WHERE no > ?1 ORDER BY no LIMIT 1",
 	/* An object that two packs have is a row of the first: when that is
-	 * gone, the second is to be read again.  So is one with wheres, which
-	 * have no rows; it is small. */
+	 * gone, the second is to be read again. */
 	[Q_PACKS_HIDDEN] =
 	    ("WITH n AS (SELECT pack, count(*) AS c FROM object"
-	     " GROUP BY pack) DELETE FROM pack WHERE count >"
+	     " GROUP BY pack) DELETE FROM pack WHERE rows >"
 	     " coalesce((SELECT c FROM n WHERE n.pack = no), 0)"),
 	[Q_OBJECTS_HIDDEN] = ("DELETE FROM object WHERE pack NOT IN"
 			      " (SELECT no FROM pack)"),
@@ -221,6 +221,7 @@ write_pack_locked(struct object_index *ix, struct batch_pack *pack,
 	sqlite3_bind_int64(q, 2, (int64_t)name->dir_off);
 	sqlite3_bind_int64(q, 3, name->dir_len);
 	sqlite3_bind_int64(q, 4, name->count);
+	sqlite3_bind_int64(q, 5, pack->rows);
 	if (run_locked(ix, Q_PACK_ADD, err) < 0)
 		return -1;
 	pack->no = sqlite3_last_insert_rowid(ix->db);

@@ -384,7 +384,7 @@ index_path(const struct publisher *p, char out[PATH_MAX], struct dm_err *err)
 	char hex[REPO_ID_HEX + 1];
 
 	dm_hex_encode(hex, p->folder->id, REPO_ID_SIZE);
-	return cache_file_path(out, p->opt->cache_dir, "index-v1-", hex, err) ==
+	return cache_file_path(out, p->opt->cache_dir, "index-v2-", hex, err) ==
 	    0;
 }
 

@@ -237,7 +237,7 @@ db.close()' "$1" "$2"
 @test "a hostile memory of what was published makes no commit that lacks bytes" {
 	local index text n=0
 	publish
-	index=$(echo "$DATAMOUNT_CACHE"/publish/index-v1-*.sqlite)
+	index=$(echo "$DATAMOUNT_CACHE"/publish/index-v2-*.sqlite)
 	for text in \
 		'UPDATE object SET ordinal = ordinal + 1;' \
 		"INSERT INTO object VALUES (x'$(printf 'new 5' | sha256sum |

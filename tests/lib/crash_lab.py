@@ -331,7 +331,7 @@ class PublishIndex(Publish):
         folder.mkdir(mode=0o700, parents=True)
         os.chmod(self.lab.t / 'cache', 0o700)
         repo = (self.lab.t / 'repo' / 'datamount').read_text().split()[-1]
-        (folder / f'index-v1-{repo}.sqlite').write_bytes(b'damaged' * 99)
+        (folder / f'index-v2-{repo}.sqlite').write_bytes(b'damaged' * 99)
 
 
 class Push(Workload):

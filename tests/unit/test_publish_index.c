@@ -111,7 +111,7 @@ remembers(const char *pattern)
 	return path;
 }
 
-#define INDEX remembers("cache/publish/index-v1-*.sqlite")
+#define INDEX remembers("cache/publish/index-v2-*.sqlite")
 #define FILES remembers("cache/publish/files-v1.sqlite")
 
 static void
@@ -159,6 +159,8 @@ test_an_index_that_lies_makes_no_commit_that_lacks_objects(void **state)
 		"UPDATE pack SET off = -off, len = -len, count = -count;",
 		"UPDATE pack SET count = count + 1;",
 		"UPDATE pack SET len = 16;",
+		"UPDATE pack SET rows = 0;",
+		"UPDATE pack SET rows = 1000000000000;",
 		"UPDATE pack SET no = no + 100;",
 		"UPDATE pack SET id = zeroblob(32) WHERE no = 1;",
 		"UPDATE pack SET id = zeroblob(31 + no);",
@@ -166,7 +168,7 @@ test_an_index_that_lies_makes_no_commit_that_lacks_objects(void **state)
 		"CREATE TEMP TABLE t AS SELECT * FROM pack; DELETE FROM pack;"
 		"INSERT INTO pack SELECT no, coalesce((SELECT id FROM t AS u"
 		" WHERE u.no > t.no ORDER BY u.no LIMIT 1), (SELECT id FROM t"
-		" ORDER BY no LIMIT 1)), off, len, count FROM t;",
+		" ORDER BY no LIMIT 1)), off, len, count, rows FROM t;",
 		"DELETE FROM object;",
 		"DELETE FROM pack;",
 		"DELETE FROM object WHERE ordinal % 2 = 1;",
@@ -344,6 +346,49 @@ test_numbers_of_packs_are_not_used_again(void **state)
 	object_index_close(one);
 }
 
+/* The first column of the first row, as text. */
+static void
+ask_sql(const char *path, const char *sql, char out[100])
+{
+	sqlite3 *db = NULL;
+	sqlite3_stmt *q = NULL;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &q, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+	(void)snprintf(out, 100, "%s", (const char *)sqlite3_column_text(q, 0));
+	(void)sqlite3_finalize(q);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* One that is read again gets another number. */
+static void
+test_when_a_pack_is_lost_the_others_are_not_read_again(void **state)
+{
+	static const struct marks none;
+	struct object_index *ix = NULL;
+	struct publish_result r;
+	char path[128], hex[100], before[100], after[100], file[200];
+
+	(void)state;
+	put_file("d/last", "in the last pack");
+	commit(&r);
+	(void)snprintf(path, sizeof(path), "%s", INDEX);
+	OK(object_index_open(&ix, path, "r/packs", &none, NULL, &err));
+	object_index_close(dm_steal(&ix));
+	ask_sql(path, "SELECT lower(hex(id)) FROM pack ORDER BY no DESC", hex);
+	ask_sql(path,
+	    "SELECT count(*) || ' ' || max(no) FROM pack WHERE"
+	    " no < (SELECT max(no) FROM pack)",
+	    before);
+	(void)snprintf(file, sizeof(file), "r/packs/%.2s/%s", hex, hex);
+	assert_int_equal(unlink(file), 0);
+	OK(object_index_open(&ix, path, "r/packs", &none, NULL, &err));
+	object_index_close(ix);
+	ask_sql(path, "SELECT count(*) || ' ' || max(no) FROM pack", after);
+	assert_string_equal(after, before);
+}
+
 /* As when what lies below it was lost, and it was stored again as it was. */
 static void
 test_an_object_that_was_forgotten_is_known_again_with_its_pack(void **state)
@@ -391,6 +436,7 @@ main(void)
 		T(test_a_list_of_files_that_is_hostile_stops_no_commit),
 		T(test_damaged_pages_stop_no_commit),
 		T(test_numbers_of_packs_are_not_used_again),
+		T(test_when_a_pack_is_lost_the_others_are_not_read_again),
 		T(test_an_object_that_was_forgotten_is_known_again_with_its_pack),
 	};
 
