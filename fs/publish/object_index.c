@@ -471,61 +471,90 @@ next_pack(struct object_index *ix, int64_t *no, struct digest *id, bool *found,
 	return rc;
 }
 
-/* Forget a pack, in a transaction that drop_hidden ends. */
-static int
-drop_pack(struct object_index *ix, int64_t no, bool first, struct dm_err *err)
-{
-	int rc;
+/* Packs to be forgotten. */
+struct lost {
+	int64_t *no;
+	size_t n, room;
+};
 
-	dm_lock(&ix->mu);
-	rc = first ? run_locked(ix, Q_BEGIN, err) : 0;
-	if (rc == 0) {
-		sqlite3_bind_int64(ix->query[Q_PACK_DROP], 1, no);
-		rc = run_locked(ix, Q_PACK_DROP, err);
+static int
+lost_add(struct lost *l, int64_t no, struct dm_err *err)
+{
+	size_t room = l->room == 0 ? 64 : 2 * l->room;
+	int64_t *more = l->no;
+
+	if (l->n == l->room) {
+		more = realloc(l->no, room * sizeof(*more));
+		if (more == NULL)
+			return dm_fail(err, DM_NOMEM, "%s", what);
+		l->no = more;
+		l->room = room;
 	}
-	dm_unlock(&ix->mu);
-	return rc;
+	l->no[l->n++] = no;
+	return 0;
 }
 
+/* Count the index's packs, and find those whose files are gone or are going to
+ * be.  The repository may be slow: nobody waits for a lock meanwhile. */
 static int
-drop_hidden(struct object_index *ix, struct dm_err *err)
+find_lost(struct object_index *ix, struct lost *l, uint64_t *count,
+    struct dm_err *err)
 {
-	int rc;
-
-	dm_lock(&ix->mu);
-	rc = run_locked(ix, Q_PACKS_HIDDEN, err);
-	if (rc == 0)
-		rc = run_locked(ix, Q_OBJECTS_HIDDEN, err);
-	if (rc == 0)
-		rc = run_locked(ix, Q_COMMIT, err);
-	dm_unlock(&ix->mu);
-	return rc;
-}
-
-/* Count the index's packs, and forget those whose files are gone or are going
- * to be. */
-static int
-drop_lost(struct object_index *ix, uint64_t *count, struct dm_err *err)
-{
+	char path[PATH_MAX];
 	int64_t no = 0;
 	struct digest id;
-	bool found = true, any = false, lost;
+	bool found = true;
 
 	for (*count = 0;; ++*count) {
-		char path[PATH_MAX];
-
 		if (next_pack(ix, &no, &id, &found, err) < 0)
 			return -1;
 		if (!found)
-			return any ? drop_hidden(ix, err) : 0;
+			return 0;
 		if (pack_path(ix, &id, path, err) < 0)
 			return -1;
-		lost = marks_find(ix->marked, MARK_PACK, &id) != NULL ||
-		    (access(path, F_OK) < 0 && errno == ENOENT);
-		if (lost && drop_pack(ix, no, !any, err) < 0)
+		if ((marks_find(ix->marked, MARK_PACK, &id) != NULL ||
+			(access(path, F_OK) < 0 && errno == ENOENT)) &&
+		    lost_add(l, no, err) < 0)
 			return -1;
-		any = any || lost;
 	}
+}
+
+static int
+forget_locked(struct object_index *ix, const struct lost *l, struct dm_err *err)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		sqlite3_bind_int64(ix->query[Q_PACK_DROP], 1, l->no[i]);
+		if (run_locked(ix, Q_PACK_DROP, err) < 0)
+			return -1;
+	}
+	if (run_locked(ix, Q_PACKS_HIDDEN, err) < 0)
+		return -1;
+	return run_locked(ix, Q_OBJECTS_HIDDEN, err);
+}
+
+/* In one transaction: a row never names a pack that is not there.  One that
+ * came back meanwhile is learned as others are that the index lacks. */
+static int
+drop_lost(struct object_index *ix, uint64_t *count, struct dm_err *err)
+{
+	struct dm_err ignored = { 0 };
+	struct lost lost = { 0 };
+	int rc = find_lost(ix, &lost, count, err);
+
+	if (rc == 0 && lost.n > 0) {
+		dm_lock(&ix->mu);
+		rc = run_locked(ix, Q_BEGIN, err);
+		if (rc == 0) {
+			rc = forget_locked(ix, &lost, err);
+			if (rc == 0)
+				rc = run_locked(ix, Q_COMMIT, err);
+			if (rc < 0) /* the first error counts */
+				(void)run_locked(ix, Q_ROLLBACK, &ignored);
+		}
+		dm_unlock(&ix->mu);
+	}
+	free(lost.no);
+	return rc;
 }
 
 static int
