@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "cache/base/err.h"
+#include "cache/base/io.h"
 
 const char *const shared_stat_names[SHARED_STATS] = {
 #define STAT(name, help) #name,
@@ -74,6 +75,64 @@ shared_bury(struct shared *s, bool own_doing)
 			note->deaths++;
 		note->begun = 0;
 	}
+}
+
+/* The compiler must not move this: another process reads it. */
+static void
+set_unique(struct shared *s, unsigned slot, uint64_t unique)
+{
+	volatile uint64_t *p =
+	    &((struct fuse_in_header *)(void *)s->slots[slot])->unique;
+
+	*p = unique;
+}
+
+void
+shared_done(struct shared *s, unsigned slot)
+{
+	struct shared_note *note = &s->notes[slot];
+
+	set_unique(s, slot, 0);
+	note->started_ms = 0;
+	note->begun = 0;
+	note->deaths = 0;
+	note->error = 0;
+}
+
+/* As above: before the answer. */
+void
+shared_note_refusal(struct shared *s, unsigned slot, int e)
+{
+	volatile uint32_t *p = &s->notes[slot].error;
+
+	*p = (uint32_t)e;
+}
+
+void
+shared_refuse(struct shared *s, int fuse_fd, unsigned slot, int e)
+{
+	const struct fuse_in_header *h = (const void *)s->slots[slot];
+	struct fuse_out_header out = {
+		.len = sizeof(out),
+		.error = -e,
+		.unique = h->unique,
+	};
+
+	shared_note_refusal(s, slot, e);
+	/* The caller may be gone, or an earlier worker has answered. */
+	(void)dm_write_full(fuse_fd, &out, sizeof(out));
+}
+
+/* Several readers may raise the number of slots at a time. */
+void
+shared_use(struct shared *s, unsigned slot)
+{
+	uint32_t n = atomic_load(&s->nslots);
+
+	while (n <= slot &&
+	    !atomic_compare_exchange_weak(&s->nslots, &n, slot + 1))
+		continue;
+	set_unique(s, slot, 0);
 }
 
 void

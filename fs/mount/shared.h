@@ -151,6 +151,18 @@ void shared_free(struct shared *s);
  */
 void shared_bury(struct shared *s, bool own_doing);
 
+/* The request in the slot was answered: nobody owes it anything any more. */
+void shared_done(struct shared *s, unsigned slot);
+
+/* The request in the slot is about to be told that it failed. */
+void shared_note_refusal(struct shared *s, unsigned slot, int e);
+
+/* Tell it, without libfuse. */
+void shared_refuse(struct shared *s, int fuse_fd, unsigned slot, int e);
+
+/* The slot is about to be read into: it is empty, and counts as used. */
+void shared_use(struct shared *s, unsigned slot);
+
 void shared_count(struct shared *s, enum shared_stat which, uint64_t n);
 uint64_t shared_stat(const struct shared *s, enum shared_stat which);
 

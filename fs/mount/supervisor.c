@@ -21,6 +21,7 @@
 #include "fs/mount/mount.h"
 #include "fs/mount/mount_table.h"
 #include "fs/mount/shared.h"
+#include "fs/mount/stand_in.h"
 #include "fs/mount/status.h"
 #include "fs/mount/unmount.h"
 #include "fs/mount/worker.h"
@@ -28,9 +29,10 @@
 enum {
 	SUPERVISOR_WINDOW_MS = 10000, /* of SUPERVISOR_DEATHS */
 	SUPERVISOR_SICK_MS = 60000,
-	SUPERVISOR_REST_MS = 1000, /* after fork, or a sick worker, failed, or
-				    * if workers are outdated too soon: */
-	SUPERVISOR_SOON_MS = 5000, /* after the end of another */
+	SUPERVISOR_REST_MS = 1000,  /* after fork failed, or a worker did not
+				     * come up, or is outdated too soon: */
+	SUPERVISOR_SOON_MS = 5000,  /* after the end of another */
+	SUPERVISOR_ALONE_MS = 5000, /* then readers are told */
 	SUPERVISOR_LEAVE_MS = 4000,
 	SUPERVISOR_COUNTS_MS = 200,
 	SUPERVISOR_READ_AHEAD_KB = 2048, /* two requests under way */
@@ -209,6 +211,14 @@ start_worker(struct supervisor *s, struct dm_err *err)
 	return 0;
 }
 
+/* Has no worker come up for too long? */
+static bool
+is_long_alone(const struct supervisor *s)
+{
+	return s->alone_ms != DM_NEVER_MS &&
+	    dm_now_ms() - s->alone_ms >= SUPERVISOR_ALONE_MS;
+}
+
 /* Give the machine a rest first. */
 static void
 restart_later(struct supervisor *s)
@@ -227,7 +237,11 @@ restart_worker(struct supervisor *s)
 		return;
 	}
 	s->restarts++;
-	s->wake_ms = s->sick ? dm_now_ms() + SUPERVISOR_SICK_MS : DM_NEVER_MS;
+	s->wake_ms = DM_NEVER_MS;
+	if (s->sick) /* a short while, if there was nobody for a long one */
+		s->wake_ms = dm_now_ms() +
+		    (is_long_alone(s) ? SUPERVISOR_REST_MS :
+					SUPERVISOR_SICK_MS);
 }
 
 /* Note a death that counts; true if there were too many of late. */
@@ -273,6 +287,9 @@ worker_died(struct supervisor *s, int status)
 	uint64_t before_ms = s->died_ms;
 
 	s->died_ms = dm_now_ms();
+	if (was_ready)
+		s->alone_ms = s->died_ms;
+	s->ready = false;
 	keep_counts(s);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_OUTDATED) {
 		shared_bury(s->shared, false);
@@ -302,8 +319,8 @@ worker_died(struct supervisor *s, int status)
 		    SUPERVISOR_DEATHS, SUPERVISOR_WINDOW_MS / 1000,
 		    s->spec->dir, SUPERVISOR_SICK_MS / 1000);
 	}
-	/* One that could not even fail requests? */
-	if (was_sick && !was_ready && !outside)
+	/* One that could not even fail requests, or one of many? */
+	if (!was_ready && !outside && (was_sick || is_long_alone(s)))
 		restart_later(s);
 	else
 		restart_worker(s);
@@ -365,6 +382,10 @@ on_report(struct supervisor *s, struct dm_err *err)
 		return;
 	}
 	s->ready = true;
+	s->alone_ms = DM_NEVER_MS;
+	if (s->standing_in)
+		dm_log(DM_LOG_INFO, "mount", "a worker is there again");
+	s->standing_in = false;
 	if (s->usable) {
 		s->restart_ms = dm_now_ms() - s->died_ms;
 		if (s->restart_ms > s->slowest_ms)
@@ -522,6 +543,23 @@ on_time(struct supervisor *s)
 		(void)kill(s->worker, SIGKILL); /* its successor is whole */
 }
 
+static bool
+is_alone(const struct supervisor *s)
+{
+	return s->worker == 0 && is_long_alone(s);
+}
+
+static void
+stand_in(struct supervisor *s)
+{
+	if (!s->standing_in)
+		dm_log(DM_LOG_ERROR, "mount",
+		    "no worker comes up: reads of %s fail until one does",
+		    s->spec->dir);
+	s->standing_in = true;
+	s->full = !stand_in_refuse(s->shared, fuse_session_fd(s->session));
+}
+
 static uint64_t
 sooner(uint64_t a, uint64_t b)
 {
@@ -551,15 +589,18 @@ static void
 loop(struct supervisor *s, struct dm_err *err)
 {
 	while (!s->ended) {
-		struct pollfd p[5] = {
+		struct pollfd p[6] = {
 			{ .fd = s->signal_fd, .events = POLLIN },
 			{ .fd = s->report_fd, .events = POLLIN },
 			{ .fd = s->control.fd, .events = POLLIN },
 			{ .fd = s->result_fd }, /* for its error alone */
 			{ .fd = s->warden.gone_fd },
+			{ .fd = -1, .events = POLLIN },
 		};
 
-		if (poll(p, 5, wait_ms(s)) < 0 && errno != EINTR) {
+		if (is_alone(s) && !s->full)
+			p[5].fd = fuse_session_fd(s->session);
+		if (poll(p, 6, wait_ms(s)) < 0 && errno != EINTR) {
 			(void)dm_fail_errno(err, "poll");
 			return;
 		}
@@ -576,7 +617,11 @@ loop(struct supervisor *s, struct dm_err *err)
 		}
 		if (p[4].revents != 0)
 			on_warden(s);
+		if ((p[5].revents & POLLERR) != 0) /* unmounted */
+			s->ended = true;
 		on_time(s);
+		if (is_alone(s) && !s->ended)
+			stand_in(s);
 	}
 }
 
@@ -641,6 +686,7 @@ supervisor_run(const struct mount_spec *spec, int result_fd, const char *log,
 		.wake_ms = DM_NEVER_MS,
 		.warden_ms = DM_NEVER_MS,
 		.leave_ms = DM_NEVER_MS,
+		.alone_ms = DM_NEVER_MS,
 		.since = (int64_t)time(NULL),
 	};
 	sigset_t before;

@@ -29,6 +29,10 @@ struct mount_spec;
  * A SIGKILL comes from outside, and is nobody's fault, unless the kernel says
  * that it was out of memory meanwhile.
  *
+ * When none has come up for some seconds, or could be started at all, one is
+ * tried once a second, and meanwhile the supervisor answers EIO by itself
+ * (stand_in.h).
+ *
  * Should the supervisor itself be killed, its warden takes off the mount.
  */
 enum { SUPERVISOR_DEATHS = 5 };
@@ -58,6 +62,10 @@ struct supervisor {
 	unsigned ndeaths;
 	uint64_t restarts;
 	uint64_t oom_kills; /* on this machine, when the worker was started */
+	uint64_t alone_ms;  /* when the last worker died that had come up;
+			     * DM_NEVER_MS: it lives */
+	bool standing_in;   /* for a worker, and has said so */
+	bool full;          /* nothing more can be read, for now */
 	uint64_t died_ms;   /* when the last worker was found dead */
 	uint64_t restart_ms, slowest_ms; /* from that until the next was ready:
 					  * the last time, and the longest */

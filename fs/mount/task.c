@@ -177,7 +177,7 @@ task_settle(struct task *t)
 void
 task_refuse(struct task *t, int e)
 {
-	worker_note_refusal(t->worker, t->slot, e);
+	shared_note_refusal(t->worker->start.shared, t->slot, e);
 	/* The caller may be gone by now: nobody to tell. */
 	(void)fuse_reply_err(t->req, e);
 }
@@ -259,7 +259,7 @@ task_run_next(struct task_pool *p, struct thread *on)
 	on->parked = false;
 	run(t);
 	if (!on->parked) {
-		worker_slot_done(t->worker, t->slot);
+		shared_done(t->worker->start.shared, t->slot);
 		task_give(p, t->slot);
 	}
 	return true;

@@ -54,36 +54,6 @@ slots_used(struct worker *w)
 	return atomic_load(&w->start.shared->nslots);
 }
 
-/* The compiler must not move this: another process reads it. */
-static void
-set_unique(struct worker *w, unsigned slot, uint64_t unique)
-{
-	volatile uint64_t *p = &header(w, slot)->unique;
-
-	*p = unique;
-}
-
-void
-worker_slot_done(struct worker *w, unsigned slot)
-{
-	struct shared_note *note = &w->start.shared->notes[slot];
-
-	set_unique(w, slot, 0);
-	note->started_ms = 0;
-	note->begun = 0;
-	note->deaths = 0;
-	note->error = 0;
-}
-
-/* As above: before the answer. */
-void
-worker_note_refusal(struct worker *w, unsigned slot, int e)
-{
-	volatile uint32_t *p = &w->start.shared->notes[slot].error;
-
-	*p = (uint32_t)e;
-}
-
 /* The next worker, too, is to know that a request is not waited for; by its
  * unique, since it may be answered meanwhile. */
 static void
@@ -97,19 +67,10 @@ note_interrupt(struct worker *w, const struct fuse_in_header *h)
 			    in->unique);
 }
 
-/* Answer without libfuse. */
 static void
 reply_errno(struct worker *w, unsigned slot, int e)
 {
-	struct fuse_out_header out = {
-		.len = sizeof(out),
-		.error = -e,
-		.unique = header(w, slot)->unique,
-	};
-
-	worker_note_refusal(w, slot, e);
-	/* The caller may be gone, or an earlier worker has answered. */
-	(void)dm_write_full(w->start.fuse_fd, &out, sizeof(out));
+	shared_refuse(w->start.shared, w->start.fuse_fd, slot, e);
 }
 
 /* An open of which an earlier worker may have told how it ended: that is not
@@ -211,20 +172,8 @@ worker_handle(struct thread *th, unsigned slot)
 	}
 	if (th->parked)
 		return false;
-	worker_slot_done(w, slot);
+	shared_done(w->start.shared, slot);
 	return true;
-}
-
-/* Several readers may raise it at a time. */
-static void
-use_slot(struct worker *w, unsigned slot)
-{
-	uint32_t n = slots_used(w);
-
-	while (n <= slot &&
-	    !atomic_compare_exchange_weak(&w->start.shared->nslots, &n,
-		slot + 1))
-		continue;
 }
 
 /* Wait for the next request.  False: unmounted. */
@@ -237,11 +186,10 @@ read_request(struct thread *th, unsigned slot)
 		{ th->scratch, WORKER_IO_MAX },
 	};
 
-	use_slot(w, slot);
 	for (;;) {
 		ssize_t n;
 
-		set_unique(w, slot, 0);
+		shared_use(w->start.shared, slot);
 		errno = 0;
 		n = readv(w->start.fuse_fd, iov, 2);
 		if (n >= (ssize_t)sizeof(struct fuse_in_header))
@@ -354,7 +302,7 @@ begin_session(struct thread *th, struct dm_err *err)
 	for (unsigned i = 0; i < slots_used(w); i++)
 		if (header(w, i)->unique != 0 &&
 		    header(w, i)->opcode == FUSE_INIT)
-			worker_slot_done(w, i);
+			shared_done(w->start.shared, i);
 	if (s->init_size == 0 || fuse_session_exited(w->session))
 		return dm_fail(err, DM_IO,
 		    "the kernel's FUSE version does not fit");

@@ -79,13 +79,6 @@ struct worker {
 	_Atomic uint64_t late_until_ms; /* the last one's */
 };
 
-/* The request in the slot was answered: a worker that comes after this one
- * owes it nothing. */
-void worker_slot_done(struct worker *w, unsigned slot);
-
-/* The request in the slot is about to be told that it failed. */
-void worker_note_refusal(struct worker *w, unsigned slot, int e);
-
 /* What worker_main() is made of, for who brings a connection of his own. */
 
 /* Make w->session, which answers on start.fuse_fd. */

@@ -166,6 +166,27 @@ kill_under_readers () {
 	diff -r src data
 }
 
+# So little memory that no worker can so much as map its buffers.
+@test "readers are told when no worker comes up, and read on once one does" {
+	[[ $DM_BIN == */release* ]] || skip 'sanitizers die without memory'
+	need prlimit
+	datamount "$T/repo@main" data
+	local supervisor
+	supervisor=$(status_of data pid)
+	cmp src/file1 data/file1
+	prlimit --pid "$supervisor" --as=1000000:
+	kill -KILL "$(status_of data worker)"
+	run cat data/file2
+	[ "$status" -ne 0 ]
+	[[ $output == *'Input/output error'* ]]
+	grep -q 'no worker comes up' "$(status_of data log)"
+	run datamount status data --check
+	[ "$status" -eq 1 ]
+	prlimit --pid "$supervisor" --as=unlimited:
+	eventually state_is ok
+	diff -r src data
+}
+
 @test "a supervisor that is killed leaves no mount and no process" {
 	datamount "$T/repo@main" data
 	local supervisor worker

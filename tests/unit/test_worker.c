@@ -11,6 +11,7 @@
 #include "fs/mount/fault.h"
 #include "fs/mount/mount.h"
 #include "fs/mount/shared.h"
+#include "fs/mount/stand_in.h"
 #include "tests/unit/scratch.h"
 
 enum { ANSWER_MS = 10000, ANSWER_MAX = 8192 };
@@ -482,6 +483,70 @@ test_an_open_that_was_noted_is_answered_whatever_is_missing_now(void **state)
 }
 
 static void
+test_who_stands_in_refuses_what_is_owed_and_what_has_come(void **state)
+{
+	struct fixture *f = *state;
+	struct fuse_forget_in forget = { .nlookup = 1 };
+	struct pollfd p = { .fd = f->kernel, .events = POLLIN };
+
+	owe(f, 3, 60, FUSE_GETATTR, 1);
+	ask(f, 61, FUSE_LOOKUP, 1, "a", 2);
+	ask(f, 62, FUSE_FORGET, 5, &forget, sizeof(forget));
+	ask(f, 63, FUSE_LOOKUP, 1, "b", 2);
+	assert_true(stand_in_refuse(f->shared, f->worker_end));
+	assert_int_equal(answer(f, 60), EIO);
+	assert_int_equal(answer(f, 61), EIO);
+	assert_int_equal(answer(f, 63), EIO);
+	assert_int_equal(poll(&p, 1, 0), 0);
+	/* Nothing is left, and nobody is waited for. */
+	assert_true(stand_in_refuse(f->shared, f->worker_end));
+	start(f, false);
+	init(f);
+	assert_int_equal(shared_stat(f->shared, STAT_replayed), 0);
+}
+
+static void
+test_who_stands_in_does_not_tell_an_open_two_ends(void **state)
+{
+	struct fixture *f = *state;
+	struct fuse_release_in in = { .fh = 0 };
+	struct pollfd p = { .fd = f->kernel, .events = POLLIN };
+
+	note_open(f, 0, 60);
+	owe(f, 0, 60, FUSE_OPEN, 0);
+	owe(f, 1, 61, FUSE_OPEN, 0);
+	f->shared->notes[1].closed = 61;
+	(void)request(f->shared->slots[2], 62, FUSE_RELEASE, 1, &in,
+	    sizeof(in));
+	owe(f, 3, 63, FUSE_OPEN, 0);
+	f->shared->notes[3].error = ENFILE;
+	assert_true(stand_in_refuse(f->shared, f->worker_end));
+	assert_int_equal(answer(f, 63), ENFILE);
+	assert_int_equal(poll(&p, 1, 0), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		struct fuse_in_header h;
+
+		memcpy(&h, f->shared->slots[i], sizeof(h));
+		assert_int_equal(h.unique, i < 3 ? 60 + i : 0);
+	}
+}
+
+static void
+test_who_stands_in_stops_where_all_slots_are_taken(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < SHARED_SLOTS; i++)
+		owe(f, i, 100 + i, FUSE_RELEASE, 0);
+	ask(f, 61, FUSE_LOOKUP, 1, "a", 2);
+	assert_false(stand_in_refuse(f->shared, f->worker_end));
+	owe(f, 7, 60, FUSE_GETATTR, 0);
+	assert_true(stand_in_refuse(f->shared, f->worker_end));
+	assert_int_equal(answer(f, 60), EIO);
+	assert_int_equal(answer(f, 61), EIO);
+}
+
+static void
 test_an_init_that_was_read_but_not_answered_is_answered(void **state)
 {
 	struct fixture *f = *state;
@@ -615,6 +680,9 @@ main(void)
 		    test_an_older_open_of_its_slot_does_not_hide_that_one_was_closed),
 		TEST(
 		    test_an_open_that_was_noted_is_answered_whatever_is_missing_now),
+		TEST(test_who_stands_in_refuses_what_is_owed_and_what_has_come),
+		TEST(test_who_stands_in_does_not_tell_an_open_two_ends),
+		TEST(test_who_stands_in_stops_where_all_slots_are_taken),
 		TEST(test_an_init_that_was_read_but_not_answered_is_answered),
 		TEST(test_an_ill_worker_shows_the_root_and_fails_the_rest),
 		TEST(test_an_ill_worker_ends_well),
