@@ -117,7 +117,26 @@ refuse_url(const char *path, struct dm_err *err)
 	    host);
 }
 
-/* Is there nothing in the directory? */
+/* What an init that was killed leaves behind: the lock, and the file that was
+ * to be renamed to `datamount`. */
+static bool
+is_left(int at, const char *name)
+{
+	static const char begin[] = "datamount.";
+	const char *hex = name + sizeof(begin) - 1;
+	struct stat st;
+
+	if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !S_ISREG(st.st_mode))
+		return false;
+	if (strcmp(name, "lock") == 0)
+		return st.st_size == 0;
+	return strncmp(name, begin, sizeof(begin) - 1) == 0 &&
+	    strspn(hex, "0123456789abcdef") == 16 &&
+	    strcmp(hex + 16, ".tmp") == 0;
+}
+
+/* Is there nothing in the directory that somebody may want? */
 static int
 check_empty(const char *path, struct dm_err *err)
 {
@@ -129,7 +148,9 @@ check_empty(const char *path, struct dm_err *err)
 		return dm_fail_errno(err, "open %s", path);
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else has this DIR */
 	while (rc == 0 && (e = readdir(d)) != NULL)
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+		if (strcmp(e->d_name, ".") != 0 &&
+		    strcmp(e->d_name, "..") != 0 &&
+		    !is_left(dirfd(d), e->d_name))
 			rc = dm_fail(err, DM_INVALID,
 			    "%s is not empty and no repository: "
 			    "name a new or empty folder",
@@ -183,26 +204,36 @@ open_dir(struct folder *f, const char *path, struct dm_err *err)
 }
 
 static int
-make_new(struct folder *f, const char *path, struct dm_err *err)
+check_new(struct folder *f, struct dm_err *err)
 {
-	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(4096);
-	uint8_t id[REPO_ID_SIZE];
 	bool found = false;
 
-	memcpy(id, f->id, REPO_ID_SIZE);
-	if (dm_mkdirs_lasting(path, DIR_MODE, err) < 0 ||
-	    open_dir(f, path, err) < 0 || read_identity(f, &found, err) < 0)
+	if (read_identity(f, &found, err) < 0)
 		return -1;
 	if (found)
 		return dm_fail(err, DM_INVALID,
-		    "%s is a repository already: commit to it", path);
-	if (check_empty(path, err) < 0)
+		    "%s is a repository already: commit to it", f->path);
+	return 0;
+}
+
+/* Nothing is written into a folder that is another's.  Of several at a time
+ * one makes the repository: the rest look again when they have the lock. */
+static int
+make_new(struct folder *f, const char *path, struct dm_err *err)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(4096);
+
+	if (dm_mkdirs_lasting(path, DIR_MODE, err) < 0 ||
+	    open_dir(f, path, err) < 0 || check_new(f, err) < 0 ||
+	    check_empty(path, err) < 0 || folder_lock(f, err) < 0 ||
+	    check_new(f, err) < 0)
 		return -1;
-	if (repo_file_encode(id, &text, err) < 0 ||
+	if (repo_file_encode(f->id, &text, err) < 0 ||
 	    dm_file_replace(f->fd, "datamount", text.data, text.size, FILE_MODE,
 		err) < 0 ||
 	    make_skeleton(f, err) < 0)
 		return dm_wrap(err, "init %s", path);
+	folder_unlock(f);
 	return 0;
 }
 

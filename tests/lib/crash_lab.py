@@ -334,6 +334,35 @@ class PublishIndex(Publish):
         (folder / f'index-v2-{repo}.sqlite').write_bytes(b'damaged' * 99)
 
 
+class Make(Workload):
+    """init: a repository is made."""
+    name = 'make'
+    lasts = True
+
+    def argv(self):
+        return ['datamount', 'init', '-q', 'new/made']
+
+    def check(self, output):
+        if output.strip():
+            self.is_made(output.strip())
+
+    def again(self):
+        done = self.lab.run(self.argv(), ok=False)
+        if done.returncode != 0 and \
+           'already' not in (self.lab.top / 'stderr').read_text():
+            raise Wrong('what an init left cannot be made a repository: '
+                        + (self.lab.top / 'stderr').read_text())
+
+    def done(self):
+        self.is_made('')
+        self.lab.dm('tag', '-l', 'new/made')
+
+    def is_made(self, repo_id):
+        text = (self.lab.t / 'new/made/datamount').read_text()
+        if repo_id not in text:
+            raise Wrong(f'init printed {repo_id}: {text}')
+
+
 class Push(Workload):
     """push: what the copy lacks."""
     name = 'push'
@@ -600,5 +629,5 @@ class Unmount(Mount):
         super().done()
 
 
-WORKLOADS = (Publish, PublishIndex, Push, Branch, Tag, Gc, Repack, Read,
-             ReadWarm, Evict, Index, Fsck, Clear, Mount, Update, Unmount)
+WORKLOADS = (Publish, PublishIndex, Make, Push, Branch, Tag, Gc, Repack,
+             Read, ReadWarm, Evict, Index, Fsck, Clear, Mount, Update, Unmount)
