@@ -48,7 +48,9 @@ struct copy {
 	struct folder *folder;
 	struct fetcher *fetcher;
 	struct reach *reach;
-	struct id_map have;      /* commits that the folder's refs reach */
+	struct ref_line *was; /* the folder's refs */
+	size_t nwas;
+	struct id_map have;      /* commits that these reach */
 	struct id_map seen;      /* commits that are to come */
 	struct history *history; /* commits that came early, or NULL */
 	struct text *text;       /* of those seen */
@@ -63,6 +65,7 @@ release(struct copy *c)
 	history_close(c->history);
 	fetcher_close(c->fetcher);
 	folder_close(c->folder);
+	free(c->was);
 	id_map_release(&c->have);
 	id_map_release(&c->seen);
 	for (size_t i = 0; i < c->n; i++)
@@ -183,13 +186,10 @@ note_have(struct copy *c, const struct digest *id, struct dm_err *err)
 static int
 note_refs(struct copy *c, struct dm_err *err)
 {
-	DM_AUTO(dm_freep) struct ref_line *line = NULL;
-	size_t n = 0;
-
-	if (hints_refs(c->folder, &line, &n, err) < 0)
+	if (hints_refs(c->folder, &c->was, &c->nwas, err) < 0)
 		return -1;
-	for (size_t i = 0; i < n; i++)
-		if (note_have(c, &line[i].ref.commit, err) < 0)
+	for (size_t i = 0; i < c->nwas; i++)
+		if (note_have(c, &c->was[i].ref.commit, err) < 0)
 			return -1;
 	return 0;
 }
@@ -299,6 +299,71 @@ get_all(struct copy *c, struct dm_err *err)
 
 /* ---- refs, under the lock ---- */
 
+static int
+check_has(struct copy *c, const struct digest *id, struct dm_err *err)
+{
+	if (is_known(c, id))
+		return 0;
+	return dm_fail(err, DM_REDO,
+	    "a branch or tag of the copy moved, and gc may have removed what it"
+	    " reached: run the command again");
+}
+
+/* What the refs reached, and was not brought for that reason, they must reach
+ * now: else gc is free to remove it, or has done so. */
+static int
+check_have(struct copy *c, struct dm_err *err)
+{
+	DM_AUTO(dm_freep) struct ref_line *was = dm_steal(&c->was);
+	size_t n = c->nwas;
+	struct commit commit;
+	bool same;
+
+	if (hints_refs(c->folder, &c->was, &c->nwas, err) < 0)
+		return -1;
+	same = n == c->nwas;
+	for (size_t i = 0; same && i < n; i++)
+		same = digest_equal(&was[i].ref.commit, &c->was[i].ref.commit);
+	if (same)
+		return 0;
+	id_map_release(&c->have);
+	c->have = (struct id_map){ 0 };
+	for (size_t i = 0; i < c->nwas; i++)
+		if (note_have(c, &c->was[i].ref.commit, err) < 0)
+			return -1;
+	for (size_t i = 0; i < c->nrefs; i++)
+		if (check_has(c, &c->ref[i].ref.commit, err) < 0)
+			return -1;
+	for (size_t i = 0; i < c->n; i++) {
+		if (commit_decode(&commit, c->text[i].data, c->text[i].size,
+			err) < 0)
+			return -1;
+		for (unsigned k = 0; k < commit.nparents; k++)
+			if (check_has(c, &commit.parents[k], err) < 0)
+				return -1;
+	}
+	return 0;
+}
+
+/* Is what the walk came by still there? */
+static int
+check_pack(struct copy *c, const struct reach_pack *p, struct dm_err *err)
+{
+	char path[PACK_PATH];
+	bool there = true;
+
+	pack_file_path(path, "packs", &p->id);
+	if (p->live > 0)
+		there = faccessat(c->folder->fd, path, F_OK, 0) == 0;
+	pack_file_path(path, "moved", &p->id);
+	if (there && p->followed)
+		there = faccessat(c->folder->fd, path, F_OK, 0) == 0;
+	if (there)
+		return 0;
+	return dm_fail(err, DM_REDO,
+	    "gc removed a pack meanwhile: run the command again");
+}
+
 /* Is all still there?  Then it loses its marks. */
 static int
 settle(struct copy *c, struct dm_err *err)
@@ -309,13 +374,8 @@ settle(struct copy *c, struct dm_err *err)
 
 	for (size_t i = 0; rc == 0 && i < reach_count(c->reach); i++) {
 		const struct reach_pack *p = reach_at(c->reach, i);
-		char path[PACK_PATH];
 
-		pack_file_path(path, "packs", &p->id);
-		if (p->live > 0 && faccessat(c->folder->fd, path, F_OK, 0) < 0)
-			rc = dm_fail(err, DM_REDO,
-			    "gc removed a pack meanwhile: run the command"
-			    " again");
+		rc = check_pack(c, p, err);
 		if (p->live > 0 && marks_remove(&m, MARK_PACK, &p->id))
 			changed = true;
 		if (p->followed && marks_remove(&m, MARK_MOVED, &p->id))
@@ -450,7 +510,8 @@ run(struct copy *c, struct dm_err *err)
 	fetcher_counts(c->fetcher, &counts);
 	c->result->packs += counts.packs;
 	c->result->bytes += counts.bytes;
-	if (rc < 0 || folder_lock(c->folder, err) < 0 || settle(c, err) < 0 ||
+	if (rc < 0 || folder_lock(c->folder, err) < 0 ||
+	    check_have(c, err) < 0 || settle(c, err) < 0 ||
 	    put_commits(c, err) < 0)
 		return -1;
 	return put_refs(c, err);

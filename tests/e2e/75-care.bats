@@ -508,6 +508,29 @@ waits_or_ends () {
 	grep -q -- '-> OFDLCK' /proc/locks || gone "$1"
 }
 
+@test "what a copy had when a push began, and gc took meanwhile, comes again" {
+	mkdir d
+	printf 'one\n' >d/f
+	datamount init repo >/dev/null
+	one=$(datamount commit -q d repo -m a)
+	datamount clone -q repo copy
+	printf 'two\n' >d/f
+	two=$(datamount commit -q d repo -m b)
+	httpd_start repo "/commits/${two:0:2}/$two 1 barrier=go"
+	datamount push -q "$URL/" copy >/dev/null 3>&- 4>&- &
+	push=$!
+	httpd_ctl wait "/commits/${two:0:2}/$two 1"
+	datamount branch copy -d main
+	datamount gc -q copy --grace 0
+	datamount gc -q copy --grace 0
+	[ ! -e "copy/commits/${one:0:2}/$one" ]
+	httpd_ctl release go
+	wait "$push"
+	datamount gc -q copy
+	datamount verify -q "copy@$one"
+	right copy@main d
+}
+
 @test "a clone whose link is slow goes on where its time was up" {
 	published
 	large=$(find repo/packs -type f -size +1000k -printf '%P\n')
