@@ -23,7 +23,6 @@ struct list {
 
 struct view {
 	struct progress *progress;
-	bool quiet;
 };
 
 static void
@@ -37,13 +36,12 @@ show_progress(void *arg, uint64_t packs, uint64_t bytes)
 static void
 show_ref(void *arg, const struct ref_line *ref)
 {
-	const struct view *v = arg;
 	char hex[DIGEST_HEX + 1];
 
+	(void)arg;
 	digest_hex(&ref->ref.commit, hex);
-	if (!v->quiet)
-		(void)printf("%s/%s %s\n", ref->tag ? "tags" : "heads",
-		    ref->name, hex);
+	(void)printf("%s/%s %s\n", ref->tag ? "tags" : "heads", ref->name,
+	    hex); /* main reports what stdout refuses */
 }
 
 static int
@@ -134,7 +132,8 @@ static int
 copy(const struct cmd_args *a, struct session *s, const char *to, bool clone,
     struct dm_err *err)
 {
-	struct view view = { .quiet = cmd_flag(a, "quiet") };
+	struct view view = { 0 };
+	bool quiet = cmd_flag(a, "quiet");
 	struct copy_options o = { .from = s->repo->origin,
 		.to = to,
 		.make = clone,
@@ -155,15 +154,14 @@ copy(const struct cmd_args *a, struct session *s, const char *to, bool clone,
 	memcpy(o.id, s->repo->id, REPO_ID_SIZE);
 	rc = list_refs(&l, a, clone, err);
 	if (rc == 0) {
-		view.progress =
-		    progress_new(clone ? "clone" : "push", view.quiet);
+		view.progress = progress_new(clone ? "clone" : "push", quiet);
 		rc = copy_versions(&o, l.ref, l.n, &r, err);
 		progress_free(view.progress);
 	}
 	free(l.ref);
 	if (rc < 0)
 		return -1;
-	if (!view.quiet)
+	if (!quiet)
 		(void)fprintf(stderr,
 		    "%llu packs, %s, and %llu commits travelled; "
 		    "%llu refs moved\n",

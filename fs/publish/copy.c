@@ -451,9 +451,11 @@ put_ref(struct copy *c, const struct ref_line *ref, bool check_only,
 		return -1;
 	if (!same && new.sequence <= old.sequence)
 		new.sequence = old.sequence + 1;
+	if (folder_ref_put(c->folder, ref->tag, ref->name, &new, err) < 0)
+		return -1;
 	c->result->refs++;
 	c->opt->moved(c->opt->arg, ref);
-	return folder_ref_put(c->folder, ref->tag, ref->name, &new, err);
+	return 0;
 }
 
 /* All refs move, or none. */

@@ -21,7 +21,8 @@ struct copy_options {
 	bool make;                /* to, if it is no repository yet */
 	bool force; /* refs may move to where they do not lead, tags at all */
 
-	/* On the caller's thread, now and then; not NULL. */
+	/* On the caller's thread, now and then; of each ref that has moved, to
+	 * stay so.  Not NULL. */
 	void (*progress)(void *arg, uint64_t packs, uint64_t bytes);
 	void (*moved)(void *arg, const struct ref_line *ref);
 	void *arg;

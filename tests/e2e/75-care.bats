@@ -573,6 +573,22 @@ waits_or_ends () {
 	[ "$status" -eq 1 ]
 }
 
+@test "push tells each ref that it moved, and none that it did not" {
+	need strace
+	published
+	datamount clone -q repo copy
+	datamount tag repo@main v1 >/dev/null
+	run --separate-stderr traced -qq -f -o /dev/null -e trace=renameat \
+		-e inject=renameat:error=EIO datamount push repo copy v1
+	[ "$status" -eq 1 ]
+	[ -z "$output" ]
+	[ ! -e copy/refs/tags/v1 ]
+	run --separate-stderr datamount push -q repo copy v1
+	[ "$status" -eq 0 ]
+	[ "$output" = "tags/v1 $B" ]
+	[ -z "$stderr" ]
+}
+
 @test "push takes tags when told to, and names one by one" {
 	published
 	datamount clone -q repo copy
