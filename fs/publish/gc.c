@@ -49,6 +49,7 @@ struct gc {
 	struct id_map commits; /* that are reached */
 	struct marks there;    /* all that the folder has; no times */
 	struct marks old, left, gone;
+	struct leftovers temps;
 };
 
 static void
@@ -60,6 +61,7 @@ release(struct gc *g)
 	marks_release(&g->old);
 	marks_release(&g->left);
 	marks_release(&g->gone);
+	leftovers_release(&g->temps);
 	folder_close(g->folder);
 	dm_closep(&g->lock);
 }
@@ -467,7 +469,7 @@ remove_left(struct gc *g, struct dm_err *err)
 		.say = note_left,
 		.arg = g };
 
-	return leftovers_remove(g->folder, &o, err);
+	return leftovers_remove(&g->temps, g->folder, &o, err);
 }
 
 /* ---- a run ---- */
@@ -529,7 +531,8 @@ run(struct gc *g, struct dm_err *err)
 	    (!dry && lock_gc(g, err) < 0) || walk_anew(g, err) < 0 ||
 	    (!dry && shorten_all(g, err) < 0) ||
 	    (g->opt->repack && repack_phase(g, err) < 0) ||
-	    list_all(g, err) < 0)
+	    list_all(g, err) < 0 ||
+	    leftovers_find(&g->temps, g->folder, err) < 0)
 		return -1;
 	if ((!dry && folder_lock(g->folder, err) < 0) ||
 	    walk_refs(g, err) < 0 || judge_all(g, err) < 0 ||

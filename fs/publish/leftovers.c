@@ -1,13 +1,16 @@
 #include "fs/publish/leftovers.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fts.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cache/base/err.h"
+#include "cache/base/io.h"
 #include "fs/publish/folder.h"
 
 /* What else lies in the folder is not ours. */
@@ -48,26 +51,36 @@ path_below(const FTSENT *e)
 	return p;
 }
 
-static int
-look_at(struct folder *f, const struct leftovers_options *opt, const FTSENT *e,
-    struct dm_err *err)
+void
+leftovers_release(struct leftovers *l)
 {
-	const struct stat *st = e->fts_statp;
-	const char *path = path_below(e);
-	int64_t now = (int64_t)time(NULL);
+	for (size_t i = 0; i < l->n; i++)
+		free(l->path[i]);
+	free(l->path);
+	*l = (struct leftovers){ 0 };
+}
 
-	if (!S_ISREG(st->st_mode) || st->st_mtim.tv_sec > now ||
-	    (uint64_t)(now - st->st_mtim.tv_sec) < opt->age_s)
-		return 0;
-	if (!opt->dry_run && unlinkat(f->fd, path, 0) < 0 && errno != ENOENT)
-		return dm_fail_errno(err, "remove %s/%s", f->path, path);
-	opt->say(opt->arg, path, (uint64_t)st->st_size);
+static int
+add(struct leftovers *l, const char *path, struct dm_err *err)
+{
+	if (l->n == l->room) {
+		size_t room = l->room == 0 ? 16 : 2 * l->room;
+		char **q = reallocarray(l->path, room, sizeof(char *));
+
+		if (q == NULL)
+			return dm_fail(err, DM_NOMEM, "temporary files");
+		l->path = q;
+		l->room = room;
+	}
+	l->path[l->n] = strdup(path);
+	if (l->path[l->n] == NULL)
+		return dm_fail(err, DM_NOMEM, "temporary files");
+	l->n++;
 	return 0;
 }
 
 static int
-visit(FTS *fts, FTSENT *e, struct folder *f,
-    const struct leftovers_options *opt, struct dm_err *err)
+visit(FTS *fts, FTSENT *e, struct leftovers *out, struct dm_err *err)
 {
 	switch (e->fts_info) {
 	case FTS_D:
@@ -80,15 +93,14 @@ visit(FTS *fts, FTSENT *e, struct folder *f,
 		return errno == ENOENT ? 0 :
 					 dm_fail_errno(err, "%s", e->fts_path);
 	case FTS_F:
-		return is_temporary(e) ? look_at(f, opt, e, err) : 0;
+		return is_temporary(e) ? add(out, path_below(e), err) : 0;
 	default:
 		return 0;
 	}
 }
 
 int
-leftovers_remove(struct folder *f, const struct leftovers_options *opt,
-    struct dm_err *err)
+leftovers_find(struct leftovers *out, struct folder *f, struct dm_err *err)
 {
 	char *const roots[] = { f->path, NULL };
 	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
@@ -99,9 +111,51 @@ leftovers_remove(struct folder *f, const struct leftovers_options *opt,
 		return dm_fail_errno(err, "read %s", f->path);
 	errno = 0;
 	while (rc == 0 && (e = fts_read(fts)) != NULL)
-		rc = visit(fts, e, f, opt, err);
+		rc = visit(fts, e, out, err);
 	if (rc == 0 && errno != 0)
 		rc = dm_fail_errno(err, "read %s", f->path);
 	(void)fts_close(fts); /* it was only read */
 	return rc;
+}
+
+/* A copy goes on with what another left, and has locked that meanwhile. */
+static bool
+is_locked(int fd)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	return fd >= 0 && fcntl(fd, F_OFD_SETLK, &whole) < 0 &&
+	    (errno == EAGAIN || errno == EACCES);
+}
+
+static int
+remove_one(struct folder *f, const char *path,
+    const struct leftovers_options *opt, struct dm_err *err)
+{
+	/* one that may not be written to, nobody has locked */
+	DM_AUTO(dm_closep)
+	int fd = openat(f->fd, path,
+	    O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int64_t now = (int64_t)time(NULL);
+	struct stat st;
+
+	if (is_locked(fd) ||
+	    fstatat(f->fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !S_ISREG(st.st_mode) || st.st_mtim.tv_sec > now ||
+	    (uint64_t)(now - st.st_mtim.tv_sec) < opt->age_s)
+		return 0;
+	if (!opt->dry_run && unlinkat(f->fd, path, 0) < 0 && errno != ENOENT)
+		return dm_fail_errno(err, "remove %s/%s", f->path, path);
+	opt->say(opt->arg, path, (uint64_t)st.st_size);
+	return 0;
+}
+
+int
+leftovers_remove(const struct leftovers *l, struct folder *f,
+    const struct leftovers_options *opt, struct dm_err *err)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (remove_one(f, l->path[i], opt, err) < 0)
+			return -1;
+	return 0;
 }

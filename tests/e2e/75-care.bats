@@ -322,6 +322,24 @@ gc_meanwhile () {
 	datamount verify -q repo@solo
 }
 
+@test "a temporary file that a clone goes on with is left alone" {
+	published
+	large=$(find repo/packs -type f -size +1000k -printf '%P\n')
+	mkdir -p "copy/packs/${large%/*}"
+	cp repo/datamount copy/
+	head -c 1000000 "repo/packs/$large" >"copy/packs/$large.tmp"
+	touch -d '5 days ago' "copy/packs/$large.tmp"
+	httpd_start repo "/packs/$large 1 barrier=go"
+	datamount clone -q "$URL/" copy >/dev/null 3>&- 4>&- &
+	clone=$!
+	httpd_ctl wait "/packs/$large 1"
+	datamount gc -q copy
+	[ -e "copy/packs/$large.tmp" ]
+	httpd_ctl release go
+	wait "$clone"
+	diff -r repo/packs copy/packs
+}
+
 @test "gc refuses to work where something needed is missing" {
 	forgotten
 	find repo/packs -type f -newer "repo/commits/${B:0:2}/$B" -delete
