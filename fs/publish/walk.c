@@ -24,8 +24,13 @@
 #include "fs/publish/work.h"
 
 enum {
-	WARNINGS = 10, /* of skipped files, before they are summed */
+	WARNINGS = 10,      /* of skipped files, before they are summed */
+	LOOKS = 3,          /* at a file that is being written to */
+	PAUSES = 3000,      /* of a millisecond: should the clock go back */
+	TICK_NS = 20000000, /* no kernel's tick is as long */
 };
+
+static const int64_t UNIT_NS = 2000000000;
 
 struct walker {
 	const struct walk_options *opt;
@@ -315,13 +320,66 @@ visit_large(struct walker *wk, int dir, const char *name, const struct stat *st,
 }
 
 static int64_t
+ns_of(const struct timespec *ts)
+{
+	return (int64_t)ts->tv_sec * 1000000000 + ts->tv_nsec;
+}
+
+static int64_t
 wall_ns(void)
 {
 	struct timespec ts;
 
 	/* the clock that stamps files */
 	(void)clock_gettime(CLOCK_REALTIME_COARSE, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+	return ns_of(&ts);
+}
+
+/* When a write will surely give the file other times than these; 0: now.  Times
+ * from a clock that was ahead are not waited for. */
+static int64_t
+racy_until(const struct stat *st, int64_t at_ns)
+{
+	int64_t until = 0,
+		time[] = { ns_of(&st->st_mtim), ns_of(&st->st_ctim) };
+	/* some file systems count in seconds, or in two */
+	int64_t unit =
+	    st->st_mtim.tv_nsec == 0 && st->st_ctim.tv_nsec == 0 ? UNIT_NS : 0;
+
+	for (int i = 0; i < 2; i++) {
+		time[i] += unit;
+		if (time[i] >= at_ns && time[i] - at_ns <= unit + TICK_NS &&
+		    time[i] > until)
+			until = time[i];
+	}
+	return until;
+}
+
+/*
+ * Look at an entry.  That a file changes while it is read is known by its
+ * times; but a write within the tick of the clock that they are of leaves them
+ * as they are.  So a file that was written to just now is looked at again when
+ * the tick is over.
+ */
+static int
+look(const struct walker *wk, int dir, const char *name, struct stat *st,
+    int64_t *at_ns, struct dm_err *err)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	for (int i = 0; i < LOOKS; i++) {
+		int64_t until;
+
+		*at_ns = wall_ns();
+		if (fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW) < 0)
+			return refuse_errno(wk, err);
+		until = S_ISREG(st->st_mode) ? racy_until(st, *at_ns) : 0;
+		if (until == 0)
+			break;
+		for (int n = 0; n < PAUSES && wall_ns() <= until; n++)
+			(void)nanosleep(&pause, NULL);
+	}
+	return 0;
 }
 
 static int
@@ -384,11 +442,11 @@ static int
 visit(struct walker *wk, struct work_dir *dir, const char *name,
     struct dm_err *err)
 {
-	int64_t at_ns = wall_ns();
+	int64_t at_ns;
 	struct stat st;
 
-	if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return refuse_errno(wk, err);
+	if (look(wk, dir->fd, name, &st, &at_ns, err) < 0)
+		return -1;
 	if (S_ISDIR(st.st_mode))
 		return visit_dir(wk, dir->fd, name, err);
 	if (S_ISLNK(st.st_mode))

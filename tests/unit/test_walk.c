@@ -10,6 +10,7 @@ struct seen {
 	struct dm_buf text; /* one line an item */
 	struct dm_buf warnings;
 	const char *known; /* a path that need not be read */
+	int change;        /* a file to write to when a chunk comes, or 0 */
 };
 
 static const char *const kind_names[] = {
@@ -29,6 +30,8 @@ put(void *arg, struct work *w, struct dm_err *err)
 	struct seen *seen = arg;
 	int rc;
 
+	if (w->kind == WORK_CHUNK && seen->change > 0)
+		assert_int_equal(pwrite(seen->change, "y", 1, 0), 1);
 	if (w->kind == WORK_DIR)
 		rc = dm_buf_printf(&seen->text, err, "dir %s %d\n", w->path,
 		    (int)w->count);
@@ -189,10 +192,34 @@ test_git_aliases_are_refused_unless_left_out(void **state)
 	release(&seen);
 }
 
+/* In place, so that only its times tell; and soon after a write. */
+static void
+test_a_file_that_is_written_to_while_it_is_read_is_refused(void **state)
+{
+	struct seen seen = { 0 };
+	int fd = open("large", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, 3 << 20), 0);
+	for (int i = 0; i < 10; i++) {
+		seen.change = fd;
+		assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+		FAILS(DM_STALE, "large changed while it was read",
+		    walk_here(&seen, "", &err));
+		release(&seen);
+		seen.change = 0;
+		OK(walk_here(&seen, "", &err));
+		release(&seen);
+	}
+	(void)close(fd);
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		SCRATCH_TEST(
+		    test_a_file_that_is_written_to_while_it_is_read_is_refused),
 		SCRATCH_TEST(
 		    test_entries_come_in_order_of_bytes_directories_inside),
 		SCRATCH_TEST(test_what_is_left_out_is_not_counted),
