@@ -27,6 +27,7 @@
 #include "fs/format/limits.h"
 #include "fs/publish/cache_file.h"
 #include "fs/publish/file_builder.h"
+#include "fs/publish/file_times.h"
 #include "fs/publish/folder.h"
 #include "fs/publish/hints.h"
 #include "fs/publish/ignore.h"
@@ -58,6 +59,7 @@ struct publisher {
 	struct ignore *ignore;
 	struct object_index *index;
 	struct stat_cache *stats; /* NULL: out of order */
+	struct file_times times;
 	struct packer *packer;
 	struct tree_builder *trees;
 	struct file_builder *files;
@@ -288,7 +290,8 @@ known(void *arg, const char *path, const struct stat *st, struct digest *id,
 	struct dm_err e = { 0 };
 
 	*found = false;
-	if (p->stats == NULL || p->opt->rehash)
+	if (p->stats == NULL || p->opt->rehash ||
+	    !file_times_tell(&p->times, p->dir, path, st))
 		return 0;
 	if (stat_cache_find(p->stats, path, st, id, found, &e) < 0) {
 		drop_stats(p, &e);

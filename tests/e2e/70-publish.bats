@@ -121,6 +121,21 @@ id $output" ]
 	grep -q '"zeros"' trace
 }
 
+@test "a mounted version is read, however much it looks like another one" {
+	need_fuse
+	mkdir d m
+	for r in r s; do datamount init $r; done
+	for branch in one two; do
+		echo $branch >d/f
+		datamount commit d r@$branch -m x --date 1700000000
+		datamount mount -q r@$branch m
+		datamount commit m s@$branch -m x
+		datamount umount -q m
+		rm -f m.source
+		same "s@$branch" d
+	done
+}
+
 @test "what another repository had is read for one that lacks it" {
 	mkdir d
 	for i in $(seq 100 199); do echo "$i" >"d/f$i"; done
