@@ -64,6 +64,22 @@ test_a_directory_that_another_made_is_made_to_last(void **state)
 }
 
 static void
+test_so_are_those_above_the_repository(void **state)
+{
+	struct folder *f = NULL;
+
+	(void)state;
+	/* made by an init that was killed then */
+	assert_int_equal(mkdir("a", 0755), 0);
+	assert_int_equal(mkdir("a/r", 0755), 0);
+	nsynced = 0;
+	OK(folder_init(&f, "a/r", &err));
+	assert_true(was_synced("a"));
+	assert_true(was_synced("."));
+	folder_close(f);
+}
+
+static void
 test_what_a_killed_init_left_is_no_reason_to_refuse(void **state)
 {
 	struct folder *f = NULL;
@@ -153,6 +169,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		SCRATCH_TEST(
 		    test_a_directory_that_another_made_is_made_to_last),
+		SCRATCH_TEST(test_so_are_those_above_the_repository),
 		SCRATCH_TEST(
 		    test_what_a_killed_init_left_is_no_reason_to_refuse),
 		SCRATCH_TEST(test_what_only_looks_like_it_is),
