@@ -9,12 +9,14 @@
 #include "cache/fetch_state.h"
 #include "cache/plan.h"
 #include "cache/store/blob.h"
+#include "cache/store/directory.h"
 
 enum {
 	RUN_MOST = 4 << 20, /* bytes of one request: a reader may come for one
 			     * of its pieces */
 	RUN_GAP = 1 << 20,  /* of what nobody asked for, at a time, */
 	RUN_OTHERS = 8,     /* and in all, for each byte that is wanted */
+	RUN_EDGE = 64,      /* pieces that are looked at beside these */
 };
 
 /* Ordinals, ascending; done: looked at. */
@@ -32,39 +34,65 @@ struct bring {
 	uint8_t *absent; /* neither here nor on its way */
 };
 
-/* Where the run from index i on ends: it reaches over what is not wanted while
- * that costs less than another request, and is not most of it. */
-static uint32_t
-end_of_run(const struct bring *b, uint32_t i, uint64_t cost_max)
+/* Indexes, and stored bytes of what is wanted of them. */
+struct run {
+	uint32_t lo, hi;
+	uint64_t wanted;
+};
+
+/* The run from index i on: it reaches over what is not wanted while that costs
+ * less than another request, and is not most of it. */
+static struct run
+run_from(const struct bring *b, uint32_t i, uint64_t cost_max)
 {
-	uint64_t wanted = 0, others = 0, gap = 0, cost = 0;
-	uint32_t end = i + 1;
+	struct run r = { .lo = i, .hi = i + 1 };
+	uint64_t others = 0, gap = 0, cost = 0;
 
 	for (; i < b->plan->n; i++) {
 		const struct pack_object *o = &b->plan->object[i];
 
 		cost += plan_cost(o);
-		if (wanted + others + gap + o->stored_size > RUN_MOST ||
+		if (r.wanted + others + gap + o->stored_size > RUN_MOST ||
 		    cost > cost_max)
 			break;
 		if (b->plan->skip[i]) {
 			gap += o->stored_size;
 			if (gap > RUN_GAP ||
-			    others + gap > PLAN_GAP + RUN_OTHERS * wanted)
+			    others + gap > PLAN_GAP + RUN_OTHERS * r.wanted)
 				break;
 			continue;
 		}
-		wanted += o->stored_size;
+		r.wanted += o->stored_size;
 		others += gap;
 		gap = 0;
-		end = i + 1;
+		r.hi = i + 1;
 	}
-	return end;
+	return r;
+}
+
+/* Let the run reach, on both sides, to what is absent and lies near: of what
+ * stays between two runs, each that a later list wants costs a request. */
+static void
+widen(const struct bring *b, struct run *r, uint32_t from)
+{
+	uint64_t most = r->wanted / 2 < RUN_GAP ? r->wanted / 2 : RUN_GAP;
+	const struct pack_object *o = b->plan->object;
+	uint64_t size = 0;
+
+	for (uint32_t i = r->lo;
+	     i > from && (size += o[i - 1].stored_size) <= most; i--)
+		if (b->absent[i - 1])
+			r->lo = i - 1;
+	size = 0;
+	for (uint32_t i = r->hi;
+	     i < b->plan->n && (size += o[i].stored_size) <= most; i++)
+		if (b->absent[i])
+			r->hi = i + 1;
 }
 
 /* What lies in a run and is not here is kept, if it has to come anyway. */
 static void
-take_along(const struct bring *b, const struct turn_range *r)
+take_along(const struct bring *b, const struct run *r)
 {
 	for (uint32_t i = r->lo; i < r->hi; i++)
 		if (b->absent[i])
@@ -77,9 +105,7 @@ static uint32_t
 queue_runs_locked(struct fetch *f, const struct bring *b)
 {
 	struct plan *plan = b->plan;
-	struct turn_range r = {
-		.blob = b->want->blob, .plan = plan, .files = b->files
-	};
+	uint32_t from = 0;
 	bool any = false;
 
 	fetch_skip_in_flight_locked(f, plan, b->want->blob);
@@ -87,18 +113,25 @@ queue_runs_locked(struct fetch *f, const struct bring *b)
 		b->absent[i] = !plan->skip[i];
 		plan->skip[i] |= !b->wanted[i];
 	}
-	for (uint32_t i = 0; i < plan->n; i = r.hi) {
-		r.hi = i + 1;
-		if (plan->skip[i])
+	for (uint32_t i = 0; i < plan->n; i++) {
+		struct turn_range r = {
+			.blob = b->want->blob, .plan = plan, .files = b->files
+		};
+		struct run run;
+
+		if (i < from || plan->skip[i])
 			continue;
 		if (any && !fetch_has_room_locked(f, TRANSFER_BACKGROUND))
 			return i;
 		any = true;
-		r.lo = i;
-		r.hi = end_of_run(b, i, fetch_cost_max(f));
-		take_along(b, &r);
+		run = run_from(b, i, fetch_cost_max(f));
+		widen(b, &run, from);
+		take_along(b, &run);
+		r.lo = run.lo;
+		r.hi = run.hi;
 		if (!fetch_run_locked(f, b->want, &r, TRANSFER_BACKGROUND))
 			return i + 1;
+		from = r.hi;
 	}
 	return plan->n;
 }
@@ -120,19 +153,36 @@ look_on(struct fetch *f, const struct bring *b, struct list *l)
 	return hi == b->plan->n;
 }
 
+/* Plan for what is left of the list, and a little on both sides. */
+static int
+plan_list(struct plan *p, const struct fetch_want *want, const struct list *l,
+    struct dm_err *err)
+{
+	uint32_t wanted = l->ordinal[l->done];
+	uint32_t edge =
+	    l->done > 0 ? wanted - l->ordinal[l->done - 1] - 1 : wanted;
+	uint64_t n;
+
+	if (wanted >= directory_count(want->dir))
+		return dm_fail(err, DM_CORRUPT, "the pack has no object %u",
+		    wanted);
+	if (edge > RUN_EDGE)
+		edge = RUN_EDGE;
+	n = (uint64_t)l->ordinal[l->n - 1] - wanted + edge + 1 + RUN_EDGE;
+	return plan_init(p, want->dir, want->blob, wanted - edge,
+	    n < PLAN_PIECES ? (uint32_t)n : PLAN_PIECES, err);
+}
+
 /* The same, with its plan.  1, 0 if there is no room, or -1. */
 static int
 bring_some(struct fetch *f, const struct fetch_want *want, struct list *l,
     struct dm_err *err)
 {
-	uint32_t first = l->ordinal[l->done];
-	uint32_t n = l->ordinal[l->n - 1] - first;
 	struct plan plan;
 	struct bring b = { .want = want, .plan = &plan };
 	bool room;
 
-	if (plan_init(&plan, want->dir, want->blob, first,
-		n < PLAN_PIECES ? n + 1 : PLAN_PIECES, err) < 0)
+	if (plan_list(&plan, want, l, err) < 0)
 		return -1;
 	b.wanted = calloc(plan.n, 2);
 	if (b.wanted == NULL) {

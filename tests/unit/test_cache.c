@@ -881,6 +881,20 @@ test_a_lot_that_names_what_cannot_be_ends(void **state)
 	cache_wait_release(&w.wait);
 }
 
+/* Until all of it has come; w has been told so often. */
+static void
+bring(struct fixture *f, struct cache_lot *lot, struct waiter *w, int told)
+{
+	struct dm_err err = { .code = DM_AGAIN };
+
+	while (err.code == DM_AGAIN) {
+		await(w, told++);
+		if (cache_bring(f->cache, f->origin, lot, &w->wait, &err) == 0)
+			return;
+	}
+	assert_int_equal(err.code, DM_OK);
+}
+
 static void
 test_a_lot_waits_for_a_directory_that_another_process_fetches(void **state)
 {
@@ -891,7 +905,7 @@ test_a_lot_waits_for_a_directory_that_another_process_fetches(void **state)
 	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	struct waiter w = { 0 };
 	char path[256];
-	int fd, rounds = 1;
+	int fd;
 
 	make_pack(f, &p);
 	lot.at = place_of(&p, 0);
@@ -906,15 +920,56 @@ test_a_lot_waits_for_a_directory_that_another_process_fetches(void **state)
 	    cache_bring(f->cache, f->origin, &lot, &w.wait, &err));
 	assert_int_equal(httpd_count(f->httpd, "/packs/*"), 0);
 	assert_int_equal(close(fd), 0);
-	for (struct dm_err err = { .code = DM_AGAIN }; rounds > 0;) {
-		await(&w, rounds++);
-		if (cache_bring(f->cache, f->origin, &lot, &w.wait, &err) == 0)
-			break;
-		assert_int_equal(err.code, DM_AGAIN);
-	}
+	bring(f, &lot, &w, 1);
 	lot.at.ordinal = 2;
 	assert_int_equal(cache_present(f->cache, &lot.at, p.size), p.size);
 	cache_wait_release(&w.wait);
+}
+
+/* What a lot leaves between its requests, each reader asks for alone. */
+static void
+test_a_lot_leaves_nothing_between_its_requests(void **state)
+{
+	struct fixture *f = *state;
+	struct packed p = { .n = 1000, .size = 30001, .seed = 189 };
+	uint32_t ordinal[334], n = 0;
+	struct cache_lot lot = { .ordinal = ordinal };
+	struct waiter w = { 0 };
+
+	make_pack(f, &p);
+	for (uint32_t i = 2; i < p.n; i += 3)
+		ordinal[n++] = i;
+	lot.n = n;
+	lot.at = place_of(&p, 2);
+	cache_wait_init(&w.wait, note_wake, dm_deadline_ms(60000));
+	bring(f, &lot, &w, 0);
+	cache_wait_release(&w.wait);
+	read_all(f, &p);
+	/* its directory, and 15 MB of it in four parts */
+	assert_int_equal(httpd_count(f->httpd, "/packs/*"), 1 + 4);
+}
+
+/* Neighbours of a few small ones are not what was asked for. */
+static void
+test_a_small_lot_brings_little_beside_it(void **state)
+{
+	struct fixture *f = *state;
+	struct packed p = { .n = 100, .size = 2001, .seed = 189 };
+	uint32_t ordinal[] = { 50, 51, 52, 53 };
+	struct cache_lot lot = { .ordinal = ordinal, .n = 4 };
+	struct waiter w = { 0 };
+	unsigned present = 0;
+
+	make_pack(f, &p);
+	lot.at = place_of(&p, 50);
+	cache_wait_init(&w.wait, note_wake, dm_deadline_ms(60000));
+	bring(f, &lot, &w, 0);
+	cache_wait_release(&w.wait);
+	for (uint32_t i = 0; i < p.n; i++) {
+		lot.at = place_of(&p, i);
+		present += cache_present(f->cache, &lot.at, p.size) == p.size;
+	}
+	assert_in_range(present, 4, 10);
 }
 
 static void
@@ -1115,6 +1170,8 @@ main(void)
 		T(test_what_is_present_is_known_without_asking),
 		T(test_a_lot_that_names_what_cannot_be_ends),
 		T(test_a_lot_waits_for_a_directory_that_another_process_fetches),
+		T(test_a_lot_leaves_nothing_between_its_requests),
+		T(test_a_small_lot_brings_little_beside_it),
 		T(test_a_sequential_reader_needs_few_requests),
 		T(test_a_sequential_reader_finds_what_was_fetched_ahead),
 		T(test_a_pack_that_is_expected_is_there_when_it_is_read),
