@@ -55,7 +55,8 @@ trim(char *text)
 		text[--n] = '\0';
 }
 
-/* Cut the pattern at its slashes. */
+/* Cut the pattern at its slashes.  Where nothing is between two, it matches
+ * nothing, and so does one that is only a slash. */
 static int
 cut(struct pattern *p, char *text, struct dm_err *err)
 {
@@ -70,12 +71,16 @@ cut(struct pattern *p, char *text, struct dm_err *err)
 	slash = strchr(text, '/');
 	if (slash == NULL)
 		p->part[p->nparts++] = "**";
+	if (slash == text)
+		text++;
 	for (; text != NULL; text = next) {
 		next = strchr(text, '/');
 		if (next != NULL)
 			*next++ = '\0';
-		if (*text == '\0')
-			continue;
+		if (*text == '\0') {
+			p->nparts = 0;
+			return 0;
+		}
 		if (p->nparts == PARTS_MAX)
 			return dm_fail(err, DM_INVALID,
 			    "a pattern has more than %d slashes", PARTS_MAX);
@@ -151,7 +156,9 @@ ignore_add_lines(struct ignore *ig, const char *text, size_t size,
 static bool
 is_any(const char *part)
 {
-	return strcmp(part, "**") == 0;
+	size_t stars = strspn(part, "*");
+
+	return stars > 1 && part[stars] == '\0';
 }
 
 static bool

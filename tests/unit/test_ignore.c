@@ -86,6 +86,8 @@ test_two_stars_stand_for_directories(void **state)
 		{ "a/**", "a/b/c", false, true },
 		{ "a/**/b/**/c", "a/1/b/2/b/3/c", false, true },
 		{ "a/**/b/**/c", "a/1/2/3/c", false, false },
+		{ "***/x", "a/b/x", false, true },
+		{ "a/***", "a/b/x", false, true },
 	};
 
 	(void)state;
@@ -110,6 +112,12 @@ test_comments_blanks_and_spaces_are_no_patterns(void **state)
 {
 	static const struct row rows[] = {
 		{ "# x\n\n   \n/\n", "x", false, false },
+		{ "/", "x", true, false },
+		{ "//", "x", true, false },
+		{ "x\n!", "x", false, true },
+		{ "x\n!/", "x", true, true },
+		{ "x//", "x", true, false },
+		{ "a//x", "a/x", false, false },
 		{ "\\#x", "#x", false, true },
 		{ "\\!x", "!x", false, true },
 		{ "x  ", "x", false, true },
