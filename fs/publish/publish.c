@@ -338,10 +338,17 @@ static int
 load_ignore(struct publisher *p, struct dm_err *err)
 {
 	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(IGNORE_MAX);
+	static const char name[] = ".datamountignore";
+	struct stat st;
 	bool found = false;
 
+	/* a pipe would have to be waited for */
+	if (!p->opt->stream && fstatat(p->dir, name, &st, 0) == 0 &&
+	    !S_ISREG(st.st_mode))
+		return dm_fail(err, DM_INVALID, "%s/%s is no regular file",
+		    p->opt->dir, name);
 	if (!p->opt->stream &&
-	    dm_file_read(p->dir, ".datamountignore", &text, &found, err) < 0)
+	    dm_file_read(p->dir, name, &text, &found, err) < 0)
 		return -1;
 	return set_ignore(p, text.data, text.size, err);
 }

@@ -196,6 +196,16 @@ while True: f.write(b"x")' >fifo.out &
 	same r d
 }
 
+@test "a .datamountignore that is a pipe is refused, not waited for" {
+	mkdir d
+	mkfifo d/.datamountignore
+	datamount init r
+	fails 1 'datamountignore is no regular file' datamount commit d r -m x
+	rm d/.datamountignore
+	mkdir d/.datamountignore
+	fails 1 'datamountignore is no regular file' datamount commit d r -m x
+}
+
 @test "a file that cannot be read is an error that names it" {
 	mkdir d
 	touch d/open
