@@ -250,7 +250,8 @@ test_a_list_of_files_that_is_hostile_stops_no_commit(void **state)
 		"UPDATE file SET id = randomblob(32);",
 		"UPDATE file SET id = zeroblob(31);",
 		"UPDATE file SET path = CAST(path AS TEXT) || char(0) || 'x';",
-		"UPDATE root SET no = 7; UPDATE file SET path = zeroblob(9000);",
+		"UPDATE root SET no = 7;"
+		" UPDATE OR REPLACE file SET path = zeroblob(9000);",
 		"CREATE TRIGGER t AFTER INSERT ON file BEGIN"
 		" DELETE FROM file; END;",
 		"DROP TABLE file; CREATE VIEW file AS WITH RECURSIVE"
