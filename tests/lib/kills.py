@@ -5,7 +5,9 @@ TIMES of all these boundaries of all workloads (0: each of them); the recovery
 from every second one is killed, too.  random: at random moments.  Prints how
 many kills there were; exits 1 at the first that costs something.
 """
+import itertools
 import os
+import pathlib
 import random
 import re
 import shutil
@@ -13,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import crash_lab
@@ -23,6 +26,8 @@ CHANGING = (
     'truncate fallocate mkdir mkdirat utimensat fchmod fchmodat chmod symlink '
     'symlinkat copy_file_range sendfile mount umount2 flock').split()
 CALL = re.compile(r'^(\d+) +(?:\[[^]]*\] )?(\w+)\((.*)')
+ENOUGH = 20  # deaths of what one tracer traces
+SERIAL = itertools.count()
 NO_FILE = re.compile(r'\d+<(anon_inode|socket|pipe|TCP|UNIX)')
 
 
@@ -53,15 +58,23 @@ def boundaries(work):
     return sorted(found)
 
 
+def killed_in(trace):
+    """How many processes a trace says were killed."""
+    try:
+        text = trace.read_text(errors='replace')
+    except FileNotFoundError:
+        return 0  # the trial is over
+    return text.count('killed by SIGKILL')
+
+
 def killed_at(work, call, n):
     """Run under strace: was something killed?  And what was printed."""
     lab = work.lab
-    trace = lab.top / 'trace'
-    trace.unlink(missing_ok=True)
+    trace = lab.top / f'trace{next(SERIAL)}'
     with open(lab.top / 'stdout', 'w+', encoding='utf-8') as out:
         try:
             subprocess.run(
-                ['strace', *(['-D'] if work.daemon else []), '-f', '-q',
+                ['strace', *(['-D'] if work.daemon else []), '-f', '-q', '-I2',
                  '-o', trace, '-e', 'trace=' + call,
                  '-e', f'inject={call}:signal=KILL:when={n}', *work.argv()],
                 env=lab.env(), cwd=lab.t, check=False, stdout=out,
@@ -72,9 +85,33 @@ def killed_at(work, call, n):
         out.seek(0)
         text = out.read()
     # Where daemons stay, so does their tracer, which is no child of ours.
-    killed = trace.read_text(errors='replace').count('killed by SIGKILL')
+    killed = killed_in(trace)
     lab.killed += killed
+    if work.daemon:
+        threading.Thread(target=spare, args=(lab, trace), daemon=True).start()
     return killed > 0, text
+
+
+def spare(lab, trace):
+    """A worker that is killed whenever it writes for the first time may never
+    get on: after some deaths let the next ones be."""
+    def tracers():
+        for pid in lab.processes():
+            try:
+                argv = pathlib.Path(f'/proc/{pid}/cmdline').read_bytes()
+            except OSError:
+                continue  # it has ended
+            if bytes(trace) in argv.split(b'\0'):
+                yield pid
+
+    while pids := list(tracers()):
+        if killed_in(trace) > ENOUGH:
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGTERM)  # it lets go of all
+                except ProcessLookupError:
+                    pass
+        time.sleep(0.1)
 
 
 def killed_after(work, seconds, rnd):
@@ -120,6 +157,8 @@ def trial(work, kill, again=None):
             kills += int(hit)
         recovers(work, output)
     lab.end()
+    for trace in lab.top.glob('trace*'):
+        trace.unlink()
     return kills
 
 
