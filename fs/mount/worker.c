@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <linux/fuse.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -519,6 +520,23 @@ static void __attribute__((noreturn)) outlive(struct worker *w)
 	_exit(0);
 }
 
+/* What was in flight is free again, but the C library keeps it: each thread's
+ * heap what that thread had at its most, so after some loads all of
+ * spec->memory.  While readers wait, it is about to be used. */
+static void
+give_back(struct worker *w)
+{
+	struct cache_counts c = { 0 };
+
+	if (w->version == NULL)
+		return;
+	cache_counts(w->cache, &c);
+	if (c.fetched == w->given_back || c.waiting > 0)
+		return;
+	w->given_back = c.fetched;
+	(void)malloc_trim(0);
+}
+
 /* SIGUSR1: counts; SIGUSR2: unmounted; SIGTERM: see if the supervisor died
  * (else it is meant for that one: it came to the whole group). */
 static void
@@ -533,6 +551,7 @@ serve(struct worker *w, const sigset_t *signals)
 			outlive(w);
 		if (sig == SIGUSR2)
 			return;
+		give_back(w);
 		give_counts(w);
 		worker_doubt(w);
 	}

@@ -62,6 +62,8 @@ struct worker {
 	struct version *version; /* NULL if sick */
 	struct version_node root;
 	pthread_t main;
+	uint64_t given_back; /* bytes that had been fetched when memory was
+			      * given back last; of main */
 	/* the first thread, runners, readers */
 	struct thread threads[1 + WORKER_READERS + WORKER_RUNNERS];
 	unsigned nthreads;
