@@ -481,7 +481,7 @@ static int
 lost_add(struct lost *l, int64_t no, struct dm_err *err)
 {
 	size_t room = l->room == 0 ? 64 : 2 * l->room;
-	int64_t *more = l->no;
+	int64_t *more;
 
 	if (l->n == l->room) {
 		more = realloc(l->no, room * sizeof(*more));
