@@ -55,6 +55,17 @@ slots_used(struct worker *w)
 	return atomic_load(&w->start.shared->nslots);
 }
 
+/* Does the slot hold this request?  The kernel interrupts none before it was
+ * read whole; into other slots requests are being read, or emptied, meanwhile,
+ * and no value of these is the one looked for: so this needs no lock. */
+static bool __attribute__((no_sanitize("thread")))
+holds(struct worker *w, unsigned slot, uint64_t unique)
+{
+	const volatile uint64_t *p = &header(w, slot)->unique;
+
+	return *p == unique;
+}
+
 /* The next worker, too, is to know that a request is not waited for; by its
  * unique, since it may be answered meanwhile. */
 static void
@@ -63,7 +74,7 @@ note_interrupt(struct worker *w, const struct fuse_in_header *h)
 	const struct fuse_interrupt_in *in = (const void *)(h + 1);
 
 	for (unsigned i = 0; i < slots_used(w); i++)
-		if (header(w, i)->unique == in->unique)
+		if (holds(w, i, in->unique))
 			atomic_store(&w->start.shared->notes[i].interrupted,
 			    in->unique);
 }
