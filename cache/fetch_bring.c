@@ -70,8 +70,8 @@ run_from(const struct bring *b, uint32_t i, uint64_t cost_max)
 	return r;
 }
 
-/* Let the run reach, on both sides, to what is absent and lies near: of what
- * stays between two runs, each that a later list wants costs a request. */
+/* Let the run reach, on both sides, to what is absent, small and lies near: of
+ * what stays between two runs, each that a later list wants costs a request. */
 static void
 widen(const struct bring *b, struct run *r, uint32_t from)
 {
@@ -79,15 +79,21 @@ widen(const struct bring *b, struct run *r, uint32_t from)
 	const struct pack_object *o = b->plan->object;
 	uint64_t size = 0;
 
-	for (uint32_t i = r->lo;
-	     i > from && (size += o[i - 1].stored_size) <= most; i--)
+	for (uint32_t i = r->lo; i > from; i--) {
+		size += o[i - 1].stored_size;
+		if (size > most || o[i - 1].stored_size >= PLAN_LARGE)
+			break;
 		if (b->absent[i - 1])
 			r->lo = i - 1;
+	}
 	size = 0;
-	for (uint32_t i = r->hi;
-	     i < b->plan->n && (size += o[i].stored_size) <= most; i++)
+	for (uint32_t i = r->hi; i < b->plan->n; i++) {
+		size += o[i].stored_size;
+		if (size > most || o[i].stored_size >= PLAN_LARGE)
+			break;
 		if (b->absent[i])
 			r->hi = i + 1;
+	}
 }
 
 /* What lies in a run and is not here is kept, if it has to come anyway. */
