@@ -125,7 +125,7 @@ END
 	[ "$(requests)" -le 20 ]
 	diff <(ls -f src | sort) <(ls -f data | sort)
 	echo "daemon: $(most_memory) KiB"
-	at_most "$(most_memory)" 40960
+	at_most "$(most_memory)" 40959
 }
 
 @test "100,000 files in 1,000 directories, and an update of one of them" {
