@@ -1,7 +1,6 @@
 #include "cache/base/clock.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 uint64_t
 dm_now_ns(void)
@@ -27,4 +26,15 @@ dm_deadline_ms(uint64_t timeout_ms)
 	if (timeout_ms == 0 || timeout_ms >= DM_NEVER_MS - now)
 		return DM_NEVER_MS;
 	return now + timeout_ms;
+}
+
+int64_t
+dm_timespec_ns(const struct timespec *ts)
+{
+	int64_t ns;
+
+	if (__builtin_mul_overflow((int64_t)ts->tv_sec, 1000000000, &ns) ||
+	    __builtin_add_overflow(ns, (int64_t)ts->tv_nsec, &ns))
+		return ts->tv_sec < 0 ? INT64_MIN : INT64_MAX;
+	return ns;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cache/base/buf.h"
+#include "cache/base/clock.h"
 #include "cache/base/digest.h"
 #include "cache/base/err.h"
 #include "fs/format/limits.h"
@@ -194,17 +195,11 @@ stat_cache_close(struct stat_cache *sc)
 	free(sc);
 }
 
-static int64_t
-ns(const struct timespec *ts)
-{
-	return (int64_t)ts->tv_sec * 1000000000 + ts->tv_nsec;
-}
-
 bool
 stat_cache_trusts(const struct stat *st, int64_t at_ns)
 {
-	return ns(&st->st_mtim) + STAT_RACY_NS < at_ns &&
-	    ns(&st->st_ctim) + STAT_RACY_NS < at_ns;
+	return dm_timespec_ns(&st->st_mtim) < at_ns - STAT_RACY_NS &&
+	    dm_timespec_ns(&st->st_ctim) < at_ns - STAT_RACY_NS;
 }
 
 /* End the transaction of reads once there were enough, so that another
@@ -225,8 +220,8 @@ same(sqlite3_stmt *q, const struct stat *st)
 	return sqlite3_column_int64(q, 0) == (int64_t)st->st_dev &&
 	    sqlite3_column_int64(q, 1) == (int64_t)st->st_ino &&
 	    sqlite3_column_int64(q, 2) == (int64_t)st->st_size &&
-	    sqlite3_column_int64(q, 3) == ns(&st->st_mtim) &&
-	    sqlite3_column_int64(q, 4) == ns(&st->st_ctim) &&
+	    sqlite3_column_int64(q, 3) == dm_timespec_ns(&st->st_mtim) &&
+	    sqlite3_column_int64(q, 4) == dm_timespec_ns(&st->st_ctim) &&
 	    sqlite3_column_bytes(q, 5) == DIGEST_SIZE;
 }
 
@@ -304,8 +299,8 @@ stat_cache_note(struct stat_cache *sc, const char *path, const struct stat *st,
 		.dev = (int64_t)st->st_dev,
 		.ino = (int64_t)st->st_ino,
 		.size = (int64_t)st->st_size,
-		.mtime = ns(&st->st_mtim),
-		.ctime = ns(&st->st_ctim),
+		.mtime = dm_timespec_ns(&st->st_mtim),
+		.ctime = dm_timespec_ns(&st->st_ctim),
 		.id = *id,
 	};
 	if (dm_buf_append(&sc->paths, path, strlen(path) + 1, err) < 0)

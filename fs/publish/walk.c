@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cache/base/clock.h"
 #include "cache/base/err.h"
 #include "cache/base/io.h"
 #include "fs/format/limits.h"
@@ -320,19 +321,13 @@ visit_large(struct walker *wk, int dir, const char *name, const struct stat *st,
 }
 
 static int64_t
-ns_of(const struct timespec *ts)
-{
-	return (int64_t)ts->tv_sec * 1000000000 + ts->tv_nsec;
-}
-
-static int64_t
 wall_ns(void)
 {
 	struct timespec ts;
 
 	/* the clock that stamps files */
 	(void)clock_gettime(CLOCK_REALTIME_COARSE, &ts);
-	return ns_of(&ts);
+	return dm_timespec_ns(&ts);
 }
 
 /* When a write will surely give the file other times than these; 0: now.  Times
@@ -340,18 +335,17 @@ wall_ns(void)
 static int64_t
 racy_until(const struct stat *st, int64_t at_ns)
 {
-	int64_t until = 0,
-		time[] = { ns_of(&st->st_mtim), ns_of(&st->st_ctim) };
+	const int64_t time[] = { dm_timespec_ns(&st->st_mtim),
+		dm_timespec_ns(&st->st_ctim) };
+	int64_t until = 0;
 	/* some file systems count in seconds, or in two */
 	int64_t unit =
 	    st->st_mtim.tv_nsec == 0 && st->st_ctim.tv_nsec == 0 ? UNIT_NS : 0;
 
-	for (int i = 0; i < 2; i++) {
-		time[i] += unit;
-		if (time[i] >= at_ns && time[i] - at_ns <= unit + TICK_NS &&
-		    time[i] > until)
-			until = time[i];
-	}
+	for (int i = 0; i < 2; i++)
+		if (time[i] >= at_ns - unit && time[i] <= at_ns + TICK_NS &&
+		    time[i] + unit > until)
+			until = time[i] + unit;
 	return until;
 }
 

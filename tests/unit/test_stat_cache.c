@@ -103,6 +103,22 @@ test_a_file_touched_within_two_seconds_is_not_trusted(void **state)
 	stat_cache_close(sc);
 }
 
+/* Its nanoseconds are more than an int64_t holds. */
+static void
+test_a_file_whose_time_is_centuries_away_is_not_trusted(void **state)
+{
+	struct stat st = stat_at(100);
+
+	(void)state;
+	assert_true(stat_cache_trusts(&st, (int64_t)200 * SECOND));
+	st.st_mtim.tv_sec = 13569465600; /* in the year 2400 */
+	assert_false(stat_cache_trusts(&st, (int64_t)200 * SECOND));
+	st.st_mtim.tv_sec = INT64_MAX;
+	assert_false(stat_cache_trusts(&st, (int64_t)200 * SECOND));
+	st.st_mtim.tv_sec = INT64_MIN;
+	assert_true(stat_cache_trusts(&st, (int64_t)200 * SECOND));
+}
+
 static void
 test_directories_are_kept_apart(void **state)
 {
@@ -156,6 +172,8 @@ main(void)
 		SCRATCH_TEST(test_a_saved_file_is_known_until_its_stat_changes),
 		SCRATCH_TEST(
 		    test_a_file_touched_within_two_seconds_is_not_trusted),
+		SCRATCH_TEST(
+		    test_a_file_whose_time_is_centuries_away_is_not_trusted),
 		SCRATCH_TEST(test_directories_are_kept_apart),
 		SCRATCH_TEST(test_files_that_are_gone_are_forgotten_in_the_end),
 		SCRATCH_TEST(test_a_damaged_file_is_said_to_be),
