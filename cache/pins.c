@@ -75,9 +75,11 @@ open_folder(const char *dir, const char *name, int *out, struct dm_err *err)
 /* ---- write and remove ---- */
 
 static int
-make_folder(const char *dir, char path[PATH_MAX], int *out, struct dm_err *err)
+make_folder(const char *dir, int *out, struct dm_err *err)
 {
-	if (snprintf(path, PATH_MAX, "%s/pins", dir) >= PATH_MAX)
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/pins", dir) >= (int)sizeof(path))
 		return dm_fail(err, DM_INVALID,
 		    "the path of the cache directory is too long");
 	if (access(dir, F_OK) < 0 && dm_mkdirs(dir, 0700, err) < 0)
@@ -109,10 +111,9 @@ cache_pin_put(const char *dir, const char *name, const char *note,
 {
 	DM_AUTO(dm_buf_release) struct dm_buf text = DM_BUF(PIN_MAX);
 	DM_AUTO(dm_closep) int pins = -1;
-	char hex[DIGEST_HEX + 1], folder[PATH_MAX];
+	char hex[DIGEST_HEX + 1];
 
-	if (check_name(name, err) < 0 ||
-	    make_folder(dir, folder, &pins, err) < 0 ||
+	if (check_name(name, err) < 0 || make_folder(dir, &pins, err) < 0 ||
 	    add_note(&text, note, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
@@ -121,7 +122,7 @@ cache_pin_put(const char *dir, const char *name, const char *note,
 			return -1;
 	}
 	if (dm_file_replace(pins, name, text.data, text.size, 0600, err) < 0 ||
-	    dm_path_sync(folder, err) < 0)
+	    dm_names_sync(pins, err) < 0)
 		return dm_wrap(err, "pin %s", name);
 	return 0;
 }

@@ -105,27 +105,19 @@ dm_file_read(int dirfd, const char *path, struct dm_buf *out, bool *found,
 	return 0;
 }
 
-/* The directory that holds path. */
-static void
-parent_of(const char *path, char out[PATH_MAX])
-{
-	const char *slash = strrchr(path, '/');
-
-	if (slash == NULL)
-		(void)snprintf(out, PATH_MAX, ".");
-	else
-		(void)snprintf(out, PATH_MAX, "%.*s",
-		    slash == path ? 1 : (int)(slash - path), path);
-}
-
 /* fsync the directory that holds path, so that a rename in it lasts. */
 static int
 sync_parent(int dirfd, const char *path)
 {
+	const char *slash = strrchr(path, '/');
 	char parent[PATH_MAX];
 	DM_AUTO(dm_closep) int fd = -1;
 
-	parent_of(path, parent);
+	if (slash == NULL)
+		(void)snprintf(parent, sizeof(parent), ".");
+	else
+		(void)snprintf(parent, sizeof(parent), "%.*s",
+		    slash == path ? 1 : (int)(slash - path), path);
 	fd = openat(dirfd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -1 : fsync(fd);
 }
@@ -220,25 +212,30 @@ dm_mkdirs_lasting(const char *path, mode_t mode, struct dm_err *err)
 	return make_all(path, mode, true, err);
 }
 
-/* From the deepest up.  Where one may not write one has made nothing; and what
- * cannot be synced is kept by other means, or not at all. */
+/* From the deepest up.  What cannot be synced is kept by other means, or not at
+ * all. */
 int
-dm_path_sync(const char *path, struct dm_err *err)
+dm_names_sync(int dirfd, struct dm_err *err)
 {
-	char part[PATH_MAX], parent[PATH_MAX];
+	DM_AUTO(dm_closep) int fd = openat(dirfd, ".", O_PATH | O_CLOEXEC);
+	struct stat st, above;
 
-	if (snprintf(part, sizeof(part), "%s", path) >= (int)sizeof(part))
-		return dm_fail(err, DM_INVALID, "%s: path too long", path);
-	for (;;) {
-		parent_of(part, parent);
-		if (access(parent, W_OK | X_OK) < 0)
+	for (int i = 0; fd >= 0 && fstat(fd, &st) == 0 && i < PATH_MAX; i++) {
+		int up = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		/* Where one may not look, all of the file system is synced. */
+		if (up < 0 && errno == EACCES && syncfs(dirfd) == 0)
 			return 0;
-		if (sync_name(part) < 0 && errno != EINVAL && errno != EROFS)
-			return dm_fail_errno(err, "fsync above %s", part);
-		if (strcmp(parent, "/") == 0 || strcmp(parent, ".") == 0)
+		dm_closep(&fd);
+		fd = up;
+		if (up < 0 || fstat(up, &above) < 0)
+			break;
+		if (above.st_dev != st.st_dev || above.st_ino == st.st_ino)
 			return 0;
-		memcpy(part, parent, sizeof(part));
+		if (fsync(up) < 0 && errno != EINVAL && errno != EROFS)
+			break;
 	}
+	return dm_fail_errno(err, "fsync the directories above");
 }
 
 /* The cleanup attribute passes a pointer to the variable as it is. */

@@ -38,9 +38,9 @@ int dm_mkdirs(const char *path, mode_t mode, struct dm_err *err) DM_MUST_CHECK;
 int dm_mkdirs_lasting(const char *path, mode_t mode,
     struct dm_err *err) DM_MUST_CHECK;
 
-/* The directory path, which exists, is there after a power cut, whoever made it
- * and those above it. */
-int dm_path_sync(const char *path, struct dm_err *err) DM_MUST_CHECK;
+/* Make the names that lead to an open directory last, up to the root of its
+ * file system, whoever made them: he may have been killed before he did. */
+int dm_names_sync(int dirfd, struct dm_err *err) DM_MUST_CHECK;
 
 /* For DM_AUTO: close a descriptor that is not -1; free a malloc'ed pointer. */
 void dm_closep(int *fd);

@@ -203,32 +203,6 @@ open_dir(struct folder *f, const char *path, struct dm_err *err)
 	return 0;
 }
 
-/* Make the names of the directories above the folder last, up to the root of
- * its file system: who made them may have been killed before he did. */
-static int
-sync_above(struct folder *f, struct dm_err *err)
-{
-	DM_AUTO(dm_closep) int fd = openat(f->fd, ".", O_PATH | O_CLOEXEC);
-	struct stat st, above;
-
-	for (int i = 0; fd >= 0 && fstat(fd, &st) == 0 && i < PATH_MAX; i++) {
-		int up = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-		/* Where one may not look, all of the file system is synced. */
-		if (up < 0 && errno == EACCES && syncfs(f->fd) == 0)
-			return 0;
-		dm_closep(&fd);
-		fd = up;
-		if (up < 0 || fstat(up, &above) < 0)
-			break;
-		if (above.st_dev != st.st_dev || above.st_ino == st.st_ino)
-			return 0;
-		if (fsync(up) < 0)
-			break;
-	}
-	return dm_fail_errno(err, "fsync above %s", f->path);
-}
-
 static int
 check_new(struct folder *f, struct dm_err *err)
 {
@@ -252,9 +226,10 @@ make_new(struct folder *f, const char *path, struct dm_err *err)
 	if (dm_mkdirs_lasting(path, DIR_MODE, err) < 0 ||
 	    open_dir(f, path, err) < 0 || check_new(f, err) < 0 ||
 	    check_empty(path, err) < 0 || folder_lock(f, err) < 0 ||
-	    check_new(f, err) < 0 || sync_above(f, err) < 0)
+	    check_new(f, err) < 0)
 		return -1;
-	if (repo_file_encode(f->id, &text, err) < 0 ||
+	if (dm_names_sync(f->fd, err) < 0 ||
+	    repo_file_encode(f->id, &text, err) < 0 ||
 	    dm_file_replace(f->fd, "datamount", text.data, text.size, FILE_MODE,
 		err) < 0 ||
 	    make_skeleton(f, err) < 0)
