@@ -184,35 +184,6 @@ wait_failure(struct cache_wait *w, struct dm_err *err)
 	return -1;
 }
 
-/* A caller that blocks. */
-struct blocked {
-	struct cache_wait wait; /* first: wake gets its address */
-	struct dm_mutex mu;     /* guards woken */
-	pthread_cond_t cond;
-	bool woken;
-};
-
-static void
-wake_blocked(struct cache_wait *w)
-{
-	struct blocked *b = (struct blocked *)w;
-
-	dm_lock(&b->mu);
-	b->woken = true;
-	pthread_cond_signal(&b->cond);
-	dm_unlock(&b->mu);
-}
-
-static void
-block(struct blocked *b)
-{
-	dm_lock(&b->mu);
-	while (!b->woken)
-		dm_cond_wait(&b->cond, &b->mu);
-	b->woken = false;
-	dm_unlock(&b->mu);
-}
-
 /* ---- one read ---- */
 
 enum { MOVED = 2 }; /* what is read is somewhere else now */
@@ -471,21 +442,20 @@ follow(struct read *r, struct cache_wait *wait, struct dm_err *err)
 static int
 follow_blocking(struct read *r, struct dm_err *err)
 {
-	struct blocked b = { .woken = false };
+	struct cache_sleeper sleeper;
+	struct cache_sleep sleep;
 	struct dm_err why;
 	int rc;
 
-	cache_wait_init(&b.wait, wake_blocked,
-	    dm_deadline_ms(r->cache->timeout_ms));
-	dm_mutex_init(&b.mu, DM_RANK_WAIT);
-	dm_cond_init(&b.cond);
-	while ((rc = follow(r, &b.wait, &why)) < 0 && why.code == DM_AGAIN)
-		block(&b);
+	cache_sleeper_init(&sleeper);
+	cache_sleep_init(&sleep, &sleeper, r->cache->timeout_ms);
+	do
+		rc = follow(r, &sleep.wait, &why);
+	while (rc < 0 && why.code == DM_AGAIN && cache_sleep(r->cache, &sleep));
 	if (rc < 0)
 		*err = why;
-	cache_wait_release(&b.wait);
-	pthread_cond_destroy(&b.cond);
-	dm_mutex_destroy(&b.mu);
+	cache_sleep_release(&sleep);
+	cache_sleeper_destroy(&sleeper);
 	return rc;
 }
 

@@ -8,6 +8,7 @@
 
 #include "cache/base/attr.h"
 #include "cache/base/digest.h"
+#include "cache/base/lock.h"
 #include "cache/base/object.h"
 
 struct dm_buf;
@@ -89,6 +90,45 @@ void cache_wait_release(struct cache_wait *w);
 /* The reader was killed: if w waits, wake it at once with DM_CANCELLED.  The
  * fetch goes on for others. */
 void cache_wait_cancel(struct cache *c, struct cache_wait *w);
+
+/*
+ * A thread that sits its waits out.  Any thread may stop it: then it waits for
+ * nothing any more.  Its user may guard what is his by mu, and wait for that
+ * with cond, as long as one thread alone does.
+ */
+struct cache_sleeper {
+	struct dm_mutex mu; /* guards all below, and woken of its sleeps */
+	pthread_cond_t cond;
+	bool stopped;
+};
+void cache_sleeper_init(struct cache_sleeper *s);
+void cache_sleeper_destroy(struct cache_sleeper *s);
+void cache_sleeper_stop(struct cache_sleeper *s);
+bool cache_sleeper_stopped(struct cache_sleeper *s);
+
+/* False: it was stopped. */
+bool cache_sleeper_nap(struct cache_sleeper *s, uint64_t ms);
+
+/* One wait of a sleeper.  Released as a cache_wait is. */
+struct cache_sleep {
+	struct cache_wait wait; /* first: wake gets its address */
+	struct cache_sleeper *sleeper;
+	uint64_t timeout_ms;
+	bool woken;
+};
+void cache_sleep_init(struct cache_sleep *sleep, struct cache_sleeper *s,
+    uint64_t timeout_ms);
+void cache_sleep_release(struct cache_sleep *sleep);
+
+/* After a DM_AGAIN, until the wait wakes.  False: the sleeper was stopped, and
+ * the wait has ended. */
+bool cache_sleep(struct cache *c, struct cache_sleep *sleep);
+
+/* Sleep until what failed with err may be tried again: what it waited for has
+ * come, or, if an origin did not answer in time, a while later, with all the
+ * time anew.  False: it may not, or the sleeper was stopped. */
+bool cache_sleep_again(struct cache *c, struct cache_sleep *sleep,
+    const struct dm_err *err);
 
 /*
  * Read size bytes at off of the data object id, which is plain_size bytes

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "cache/base/clock.h"
 #include "cache/base/digest.h"
 #include "cache/base/err.h"
 #include "cache/cache.h"
@@ -81,49 +80,25 @@ ahead_read(struct ahead *a, uint64_t file, uint64_t size, uint64_t *ino)
 	return due;
 }
 
-/* A read whose fetch is to go on without it. */
-struct glance {
-	struct cache_wait wait; /* first: wake gets its address */
-	struct dm_mutex mu;     /* guards woken */
-	pthread_cond_t cond;
-	bool woken;
-};
-
-static void
-wake_glance(struct cache_wait *w)
-{
-	struct glance *g = (struct glance *)w;
-
-	dm_lock(&g->mu);
-	g->woken = true;
-	pthread_cond_signal(&g->cond);
-	dm_unlock(&g->mu);
-}
-
-/* The entry, if what tells of it is here; else that begins to come. */
+/* The entry, if what tells of it is here; else that begins to come, and is not
+ * waited for. */
 static bool
 glance(struct version *v, struct cache *c, uint64_t ino,
     struct version_node *out)
 {
-	struct glance g = { .woken = false };
+	struct cache_sleeper sleeper;
+	struct cache_sleep sleep;
 	struct dm_err err;
 	bool here;
 
-	cache_wait_init(&g.wait, wake_glance, dm_deadline_ms(LOOK_MS));
-	dm_mutex_init(&g.mu, DM_RANK_WAIT);
-	dm_cond_init(&g.cond);
-	here = version_node(v, ino, out, &g.wait, &err) == 0;
-	if (!here && err.code == DM_AGAIN) {
-		/* If it does not wait any more, its wake is under way. */
-		cache_wait_cancel(c, &g.wait);
-		dm_lock(&g.mu);
-		while (!g.woken)
-			dm_cond_wait(&g.cond, &g.mu);
-		dm_unlock(&g.mu);
-	}
-	cache_wait_release(&g.wait);
-	pthread_cond_destroy(&g.cond);
-	dm_mutex_destroy(&g.mu);
+	cache_sleeper_init(&sleeper);
+	cache_sleep_init(&sleep, &sleeper, LOOK_MS);
+	here = version_node(v, ino, out, &sleep.wait, &err) == 0;
+	cache_sleeper_stop(&sleeper);
+	if (!here && err.code == DM_AGAIN)
+		(void)cache_sleep(c, &sleep);
+	cache_sleep_release(&sleep);
+	cache_sleeper_destroy(&sleeper);
 	return here;
 }
 

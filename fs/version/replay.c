@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-#include "cache/base/clock.h"
 #include "cache/base/err.h"
 #include "cache/base/lock.h"
 #include "cache/base/log.h"
@@ -29,7 +28,7 @@ enum {
 	WINDOW = 32 << 20, /* bytes of the first window */
 	WINDOW_MOST = 1 << 28,
 	LOOK_MS = 60 * 1000, /* for what an entry is looked up in */
-	OFFLINE_MS = 10000,  /* before an origin is asked again */
+	OFFLINE_MS = 10000,  /* before the next lot, if one did not come */
 	ROOM_MS = 100,       /* between looks at how far the readers are */
 };
 
@@ -45,12 +44,10 @@ struct group {
 	uint32_t seq; /* of the first of them to be read */
 };
 
-/* A read of the cache. */
+/* A lot that comes. */
 struct errand {
-	struct cache_wait wait; /* first: wake gets its address */
-	struct replay *replay;
-	bool woken; /* guarded by the replay's mu */
-	bool busy;  /* it has a lot */
+	struct cache_sleep sleep;
+	bool busy;
 	struct cache_lot lot;
 	uint32_t *ordinal; /* of the lot */
 };
@@ -58,15 +55,13 @@ struct errand {
 struct replay {
 	struct replay_options opt; /* immutable */
 
-	struct dm_mutex mu; /* guards the next three, and errands' woken */
-	pthread_cond_t cond;
-	bool stopping;
-	struct replay_counts counts;
+	struct cache_sleeper sleeper;
+	struct replay_counts counts; /* guarded by the sleeper's mu */
 
 	/* of replay_run's thread */
 	struct trace_lines lines;
 	struct trace_entry entry;
-	struct errand look, errand[ERRANDS];
+	struct errand errand[ERRANDS];
 	struct item *item;
 	struct group *group;
 	uint32_t nitems, seq;
@@ -74,98 +69,22 @@ struct replay {
 	bool offline, useless;
 };
 
-/* ---- waiting ---- */
-
-static void
-wake(struct cache_wait *w)
-{
-	struct errand *e = (struct errand *)w;
-	struct replay *r = e->replay;
-
-	dm_lock(&r->mu);
-	e->woken = true;
-	pthread_cond_signal(&r->cond);
-	dm_unlock(&r->mu);
-}
-
-static void
-errand_begin(struct errand *e, uint64_t timeout_ms)
-{
-	e->woken = false;
-	cache_wait_init(&e->wait, wake, dm_deadline_ms(timeout_ms));
-}
-
-static bool
-is_stopping(struct replay *r)
-{
-	bool stopping;
-
-	dm_lock(&r->mu);
-	stopping = r->stopping;
-	dm_unlock(&r->mu);
-	return stopping;
-}
-
-static void
-nap(struct replay *r, uint64_t ms)
-{
-	uint64_t until = dm_deadline_ms(ms);
-
-	dm_lock(&r->mu);
-	while (!r->stopping && dm_cond_wait_until(&r->cond, &r->mu, until))
-		continue;
-	dm_unlock(&r->mu);
-}
-
-/* Until the errand's wait wakes; false: that is the end of it. */
-static bool
-await(struct replay *r, struct errand *e)
-{
-	bool stopping;
-
-	dm_lock(&r->mu);
-	while (!e->woken && !r->stopping)
-		dm_cond_wait(&r->cond, &r->mu);
-	stopping = r->stopping;
-	dm_unlock(&r->mu);
-	if (stopping)
-		cache_wait_cancel(r->opt.cache, &e->wait);
-	dm_lock(&r->mu);
-	while (!e->woken)
-		dm_cond_wait(&r->cond, &r->mu);
-	e->woken = false;
-	dm_unlock(&r->mu);
-	return !stopping;
-}
-
 /* ---- entries ---- */
-
-/* Should what failed be tried again?  Not before a while is over, if so. */
-static bool
-again(struct replay *r, struct errand *e, const struct dm_err *err)
-{
-	if (err->code == DM_AGAIN)
-		return await(r, e);
-	if (err->code != DM_OFFLINE || is_stopping(r))
-		return false;
-	nap(r, OFFLINE_MS);
-	e->wait.deadline_ms = dm_deadline_ms(LOOK_MS);
-	return !is_stopping(r);
-}
 
 static bool
 find_file(struct replay *r, struct version_node *file)
 {
+	struct cache_sleep look;
 	struct dm_err err;
 	bool found = false;
 	int rc;
 
-	errand_begin(&r->look, LOOK_MS);
+	cache_sleep_init(&look, &r->sleeper, LOOK_MS);
 	do
 		rc = version_path(r->opt.version, r->entry.path, file, &found,
-		    &r->look.wait, &err);
-	while (rc < 0 && again(r, &r->look, &err));
-	cache_wait_release(&r->look.wait);
+		    &look.wait, &err);
+	while (rc < 0 && cache_sleep_again(r->opt.cache, &look, &err));
+	cache_sleep_release(&look);
 	return rc == 0 && found &&
 	    (file->kind == TREE_FILE || file->kind == TREE_EXEC) &&
 	    (r->entry.off == 0 || r->entry.off < file->size);
@@ -185,16 +104,17 @@ static bool
 find_places(struct replay *r, const struct version_node *file)
 {
 	uint32_t before = r->nitems;
+	struct cache_sleep look;
 	struct dm_err err;
 	int rc;
 
-	errand_begin(&r->look, LOOK_MS);
+	cache_sleep_init(&look, &r->sleeper, LOOK_MS);
 	do {
 		r->nitems = before;
 		rc = version_places(r->opt.version, file, r->entry.off,
-		    TRACE_PART, add_item, r, &r->look.wait, &err);
-	} while (rc < 0 && again(r, &r->look, &err));
-	cache_wait_release(&r->look.wait);
+		    TRACE_PART, add_item, r, &look.wait, &err);
+	} while (rc < 0 && cache_sleep_again(r->opt.cache, &look, &err));
+	cache_sleep_release(&look);
 	if (rc < 0)
 		r->nitems = before;
 	return rc == 0;
@@ -218,12 +138,12 @@ add_entry(struct replay *r)
 			there = find_places(r, &file);
 	}
 	r->seq++;
-	dm_lock(&r->mu);
+	dm_lock(&r->sleeper.mu);
 	if (there)
 		r->counts.brought++;
 	else
 		r->counts.absent++;
-	dm_unlock(&r->mu);
+	dm_unlock(&r->sleeper.mu);
 	return size;
 }
 
@@ -240,7 +160,7 @@ fill_window(struct replay *r)
 	r->nitems = 0;
 	r->seq = 0;
 	while (bytes < r->window && r->nitems + ITEMS_ENTRY <= ITEMS &&
-	    !is_stopping(r)) {
+	    !cache_sleeper_stopped(&r->sleeper)) {
 		more = trace_lines_next(&r->lines, &line, &size);
 		if (!more)
 			break;
@@ -248,9 +168,9 @@ fill_window(struct replay *r)
 			bytes += add_entry(r);
 			continue;
 		}
-		dm_lock(&r->mu);
+		dm_lock(&r->sleeper.mu);
 		r->counts.bad++;
-		dm_unlock(&r->mu);
+		dm_unlock(&r->sleeper.mu);
 	}
 	r->passed += bytes;
 	return more;
@@ -304,7 +224,7 @@ make_groups(struct replay *r)
 static void
 lot_end(struct replay *r, struct errand *e, const struct dm_err *err)
 {
-	cache_wait_release(&e->wait);
+	cache_sleep_release(&e->sleep);
 	free(e->ordinal);
 	e->ordinal = NULL;
 	e->busy = false;
@@ -317,8 +237,8 @@ lot_step(struct replay *r, struct errand *e)
 {
 	struct dm_err err = { 0 };
 
-	if (cache_bring(r->opt.cache, r->opt.origin, &e->lot, &e->wait, &err) ==
-		0 ||
+	if (cache_bring(r->opt.cache, r->opt.origin, &e->lot, &e->sleep.wait,
+		&err) == 0 ||
 	    err.code != DM_AGAIN)
 		lot_end(r, e, &err);
 }
@@ -329,19 +249,20 @@ attend(struct replay *r)
 {
 	bool woken[ERRANDS], any = false;
 
-	dm_lock(&r->mu);
-	while (!any && !r->stopping) {
+	dm_lock(&r->sleeper.mu);
+	while (!any && !r->sleeper.stopped) {
 		for (int i = 0; i < ERRANDS; i++) {
-			woken[i] = r->errand[i].busy && r->errand[i].woken;
+			woken[i] =
+			    r->errand[i].busy && r->errand[i].sleep.woken;
 			any = any || woken[i];
 		}
 		if (!any)
-			dm_cond_wait(&r->cond, &r->mu);
+			dm_cond_wait(&r->sleeper.cond, &r->sleeper.mu);
 	}
 	for (int i = 0; any && i < ERRANDS; i++)
 		if (woken[i])
-			r->errand[i].woken = false;
-	dm_unlock(&r->mu);
+			r->errand[i].sleep.woken = false;
+	dm_unlock(&r->sleeper.mu);
 	for (int i = 0; any && i < ERRANDS; i++)
 		if (woken[i])
 			lot_step(r, &r->errand[i]);
@@ -355,7 +276,7 @@ free_errand(struct replay *r)
 		for (int i = 0; i < ERRANDS; i++)
 			if (!r->errand[i].busy)
 				return &r->errand[i];
-		if (is_stopping(r))
+		if (cache_sleeper_stopped(&r->sleeper))
 			return NULL;
 		attend(r);
 	}
@@ -375,7 +296,7 @@ lot_begin(struct replay *r, struct errand *e, const struct group *g)
 	e->ordinal = ordinal;
 	e->lot = (struct cache_lot){ .at = it->at, .ordinal = ordinal, .n = n };
 	e->busy = true;
-	errand_begin(e, 0);
+	cache_sleep_init(&e->sleep, &r->sleeper, 0);
 	lot_step(r, e);
 }
 
@@ -389,7 +310,7 @@ bring_window(struct replay *r)
 		struct errand *e;
 
 		if (r->offline)
-			nap(r, OFFLINE_MS);
+			(void)cache_sleeper_nap(&r->sleeper, OFFLINE_MS);
 		r->offline = false;
 		e = free_errand(r);
 		if (e == NULL || r->useless)
@@ -408,11 +329,11 @@ finish(struct replay *r)
 	for (int i = 0; i < ERRANDS; i++) {
 		struct errand *e = &r->errand[i];
 
-		while (e->busy && !is_stopping(r))
+		while (e->busy && !cache_sleeper_stopped(&r->sleeper))
 			attend(r);
 		if (!e->busy)
 			continue;
-		(void)await(r, e);
+		(void)cache_sleep(r->opt.cache, &e->sleep);
 		lot_end(r, e, &ended);
 	}
 }
@@ -442,9 +363,9 @@ await_readers(struct replay *r, uint64_t ahead)
 {
 	const struct replay_readers *readers = &r->opt.readers;
 
-	while (!is_stopping(r) &&
+	while (!cache_sleeper_stopped(&r->sleeper) &&
 	    r->passed + r->window > readers->bytes_read(readers->arg) + ahead)
-		nap(r, ROOM_MS);
+		(void)cache_sleeper_nap(&r->sleeper, ROOM_MS);
 }
 
 int
@@ -456,12 +377,8 @@ replay_open(struct replay **out, const struct replay_options *opt,
 	if (r == NULL)
 		return dm_fail(err, DM_NOMEM, "replay");
 	r->opt = *opt;
-	dm_mutex_init(&r->mu, DM_RANK_WAIT);
-	dm_cond_init(&r->cond);
+	cache_sleeper_init(&r->sleeper);
 	trace_lines_init(&r->lines, opt->fd);
-	r->look.replay = r;
-	for (int i = 0; i < ERRANDS; i++)
-		r->errand[i].replay = r;
 	r->item = malloc(ITEMS * sizeof(*r->item));
 	r->group = malloc(ITEMS * sizeof(*r->group));
 	if (r->item == NULL || r->group == NULL) {
@@ -477,8 +394,7 @@ replay_close(struct replay *r)
 {
 	if (r == NULL)
 		return;
-	pthread_cond_destroy(&r->cond);
-	dm_mutex_destroy(&r->mu);
+	cache_sleeper_destroy(&r->sleeper);
 	free(r->item);
 	free(r->group);
 	free(r);
@@ -491,7 +407,7 @@ go(struct replay *r)
 	bool more = true;
 
 	r->window = WINDOW < ahead / 2 ? WINDOW : ahead / 2 + 1;
-	while (more && !is_stopping(r)) {
+	while (more && !cache_sleeper_stopped(&r->sleeper)) {
 		await_readers(r, ahead);
 		more = fill_window(r);
 		if (!bring_window(r))
@@ -533,25 +449,22 @@ replay_run(struct replay *r)
 		go(r);
 	else
 		dm_log(DM_LOG_WARN, "replay", "%s: %s", r->opt.name, err.text);
-	dm_lock(&r->mu);
+	dm_lock(&r->sleeper.mu);
 	r->counts.ended = true;
-	dm_unlock(&r->mu);
+	dm_unlock(&r->sleeper.mu);
 	say_end(r);
 }
 
 void
 replay_stop(struct replay *r)
 {
-	dm_lock(&r->mu);
-	r->stopping = true;
-	pthread_cond_signal(&r->cond);
-	dm_unlock(&r->mu);
+	cache_sleeper_stop(&r->sleeper);
 }
 
 void
 replay_counts(struct replay *r, struct replay_counts *out)
 {
-	dm_lock(&r->mu);
+	dm_lock(&r->sleeper.mu);
 	*out = r->counts;
-	dm_unlock(&r->mu);
+	dm_unlock(&r->sleeper.mu);
 }
