@@ -136,6 +136,25 @@ id $output" ]
 	done
 }
 
+@test "an image is read, however much it looks like another one" {
+	need_root
+	grep -qw squashfs /proc/filesystems || modprobe squashfs ||
+		skip "this kernel cannot mount squashfs"
+	mkdir d m
+	datamount init r
+	for branch in one two; do
+		echo $branch >d/f
+		mksquashfs d $branch.img -quiet -all-time 1000 -mkfs-time 1000
+		mount -o loop,ro $branch.img m
+		stat -c '%d %i %s %y %z' m/f >$branch.stat
+		run datamount commit m r@$branch -m x
+		umount m
+		[ "$status" -eq 0 ]
+		same "r@$branch" d
+	done
+	cmp one.stat two.stat
+}
+
 @test "what another repository had is read for one that lacks it" {
 	mkdir d
 	for i in $(seq 100 199); do echo "$i" >"d/f$i"; done
