@@ -23,7 +23,11 @@
 enum {
 	THREADS = 4,
 	BLOCK = 32 << 20, /* bytes of one transfer at most */
-	TEMP_PATH = PACK_PATH + 8,
+	TEMP_PATH = PACK_PATH + 16,
+	DRAIN_MS = 1000,        /* what has come of one is written so often */
+	LOOK_MS = 50,           /* between two looks at another's lock */
+	WAIT_MS = 30 * 1000,    /* for another, if no timeout was given */
+	HASHED_A_MS = 64 << 10, /* bytes, also where that is slow */
 };
 
 enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_MOVED, JOB_FAILED };
@@ -56,7 +60,7 @@ struct block {
 	struct dm_mutex mu; /* guards all below */
 	pthread_cond_t ended;
 	struct dm_buf bytes;
-	bool done;
+	bool done, unwanted;
 	struct dm_err err;
 };
 
@@ -68,7 +72,7 @@ block_data(void *arg, const void *data, size_t size)
 	int rc;
 
 	dm_lock(&b->mu);
-	rc = dm_buf_append(&b->bytes, data, size, &err);
+	rc = b->unwanted ? -1 : dm_buf_append(&b->bytes, data, size, &err);
 	dm_unlock(&b->mu);
 	return rc;
 }
@@ -86,33 +90,46 @@ block_done(void *arg, const struct dm_err *err)
 	dm_unlock(&b->mu);
 }
 
-/* Append a range to out, whose max bounds it; size ORIGIN_WHOLE: the file. */
+static void
+begin(struct fetcher *f, struct origin_get *get, struct block *b)
+{
+	dm_mutex_init(&b->mu, DM_RANK_WAIT);
+	dm_cond_init(&b->ended);
+	get->deadline_ms = dm_deadline_ms(f->opt.timeout_ms);
+	get->immutable = true;
+	get->data = block_data;
+	get->done = block_done;
+	get->arg = b;
+	origin_start(f->opt.origin, get);
+}
+
+/* It is done. */
+static int
+end(struct block *b, struct dm_err *err)
+{
+	pthread_cond_destroy(&b->ended);
+	dm_mutex_destroy(&b->mu);
+	if (b->err.code == DM_OK)
+		return 0;
+	*err = b->err;
+	return -1;
+}
+
+/* Append a whole file to out, whose max bounds it. */
 static int
 get(struct fetcher *f, struct origin_get *get, struct dm_buf *out,
     struct dm_err *err)
 {
 	struct block b = { .bytes = *out };
 
-	dm_mutex_init(&b.mu, DM_RANK_WAIT);
-	dm_cond_init(&b.ended);
 	get->limit = out->max - out->size;
-	get->deadline_ms = dm_deadline_ms(f->opt.timeout_ms);
-	get->immutable = true;
-	get->data = block_data;
-	get->done = block_done;
-	get->arg = &b;
-	origin_start(f->opt.origin, get);
+	begin(f, get, &b);
 	dm_lock(&b.mu);
 	while (!b.done)
 		dm_cond_wait(&b.ended, &b.mu);
 	dm_unlock(&b.mu);
-	pthread_cond_destroy(&b.ended);
-	dm_mutex_destroy(&b.mu);
 	*out = b.bytes;
-	if (b.err.code == DM_OK)
-		return 0;
-	*err = b.err;
-	return -1;
+	return end(&b, err);
 }
 
 int
@@ -149,33 +166,78 @@ fetcher_file(struct fetcher *f, const char *path, const struct digest *id,
 
 /* ---- one pack ---- */
 
+/* Write what has come since the last time; true: that was all.  Who waits for
+ * the file sees that it grows, and who goes on with it has that much.  Once
+ * *why is set, nothing more is wanted. */
+static bool
+drain(struct fetcher *f, struct block *b, int fd, uint64_t *off,
+    struct dm_err *why)
+{
+	DM_AUTO(dm_buf_release) struct dm_buf came = DM_BUF(BLOCK);
+	uint64_t until = dm_now_ms() + DRAIN_MS;
+	bool done;
+
+	dm_lock(&b->mu);
+	b->unwanted = why->code != DM_OK;
+	while (!b->done && dm_cond_wait_until(&b->ended, &b->mu, until))
+		;
+	done = b->done;
+	came = b->bytes;
+	b->bytes = (struct dm_buf)DM_BUF(BLOCK);
+	dm_unlock(&b->mu);
+	if (why->code != DM_OK)
+		return done;
+	if (dm_pwrite_full(fd, came.data, came.size, *off) < 0) {
+		(void)dm_fail_errno(why, "write to %s/packs",
+		    f->opt.folder->path);
+		return done;
+	}
+	*off += came.size;
+	dm_lock(&f->mu);
+	f->counts.bytes += came.size;
+	dm_unlock(&f->mu);
+	return done;
+}
+
+/* One transfer to the file at fd; *off grows by what came. */
+static int
+get_block(struct fetcher *f, struct origin_get *get, int fd, uint64_t *off,
+    struct dm_err *err)
+{
+	struct block b = { .bytes = DM_BUF(BLOCK) };
+	struct dm_err why = { 0 };
+	int rc;
+
+	begin(f, get, &b);
+	while (!drain(f, &b, fd, off, &why))
+		;
+	rc = end(&b, err);
+	if (why.code == DM_OK)
+		return rc;
+	*err = why;
+	return -1;
+}
+
 /* What is missing of the file at fd, in transfers of a bounded size. */
 static int
 fill(struct fetcher *f, int fd, const char *path, uint64_t size,
     enum origin_fresh fresh, struct dm_err *err)
 {
-	DM_AUTO(dm_buf_release) struct dm_buf block = DM_BUF(BLOCK);
 	struct stat st;
-	uint64_t off;
+	uint64_t off, was;
 
 	if (fstat(fd, &st) < 0)
 		return dm_fail_errno(err, "stat %s", path);
-	for (off = (uint64_t)st.st_size; off < size; off += block.size) {
+	for (off = (uint64_t)st.st_size; off < size;) {
 		struct origin_get g = {
 			.path = path, .off = off, .fresh = fresh
 		};
 
 		g.size = size - off < BLOCK ? size - off : BLOCK;
-		dm_buf_clear(&block);
+		was = off;
 		/* What came in time stays: on a slow link it is a part. */
-		if (get(f, &g, &block, err) < 0 && block.size == 0)
+		if (get_block(f, &g, fd, &off, err) < 0 && off == was)
 			return -1;
-		if (dm_pwrite_full(fd, block.data, block.size, off) < 0)
-			return dm_fail_errno(err, "write %s/%s",
-			    f->opt.folder->path, path);
-		dm_lock(&f->mu);
-		f->counts.bytes += block.size;
-		dm_unlock(&f->mu);
 	}
 	return 0;
 }
@@ -223,30 +285,90 @@ fetch_temp(struct fetcher *f, const struct moved_place *pack, const char *path,
 	return dm_wrap(err, "%s", origin_name(f->opt.origin));
 }
 
-/* Open the temporary file, which is ours alone until it is closed: who comes
- * second waits here. */
+/* Rest between two looks at a lock; false: the fetcher is ending. */
+static bool
+rest(struct fetcher *f)
+{
+	bool ending;
+
+	dm_lock(&f->mu);
+	if (!f->ending)
+		(void)dm_cond_wait_until(&f->changed, &f->mu,
+		    dm_now_ms() + LOOK_MS);
+	ending = f->ending;
+	dm_unlock(&f->mu);
+	return !ending;
+}
+
+/* How long another's file may stay as it is: a large one is hashed at its end,
+ * and grows no more. */
+static uint64_t
+patience(struct fetcher *f, const struct moved_place *pack)
+{
+	uint64_t ms = f->opt.timeout_ms / 10;
+
+	return (ms > 0 ? ms : WAIT_MS) +
+	    (pack->dir_off + pack->dir_len) / HASHED_A_MS;
+}
+
+/* Open a temporary file and lock it; *got: it is ours alone until it is
+ * closed.  Not so if another has it who does not get on. */
 static int
-open_temp(struct fetcher *f, const char *temp, int *out, struct dm_err *err)
+lock_temp(struct fetcher *f, const struct moved_place *pack, const char *temp,
+    int *out, bool *got, struct dm_err *err)
 {
 	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	int at = f->opt.folder->fd;
+	uint64_t until = DM_NEVER_MS;
+	off_t size = -1;
 	struct stat is, named;
 
-	do {
+	for (;;) {
+		bool locked;
+
 		dm_closep(out);
 		*out = openat(at, temp,
 		    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 		if (*out < 0)
 			return dm_fail_errno(err, "create %s/%s",
 			    f->opt.folder->path, temp);
-		if (fcntl(*out, F_OFD_SETLKW, &whole) < 0 ||
+		locked = fcntl(*out, F_OFD_SETLK, &whole) == 0;
+		if ((!locked && errno != EAGAIN && errno != EACCES) ||
 		    fstat(*out, &is) < 0)
 			return dm_fail_errno(err, "lock %s/%s",
 			    f->opt.folder->path, temp);
 		/* who had it may have given it another name, or removed it */
-	} while (fstatat(at, temp, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    named.st_ino != is.st_ino || named.st_dev != is.st_dev);
-	return 0;
+		*got = locked &&
+		    fstatat(at, temp, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    named.st_ino == is.st_ino && named.st_dev == is.st_dev;
+		if (*got || dm_now_ms() >= until)
+			return 0;
+		if (is.st_size != size) {
+			size = is.st_size;
+			until = dm_now_ms() + patience(f, pack);
+		}
+		if (!locked && !rest(f))
+			return dm_fail(err, DM_CANCELLED, "the copy ends");
+	}
+}
+
+/* Open a temporary file for the pack at path, and lock it: ID.tmp, which holds
+ * what came before this.  While another has it and gets on, wait for that;
+ * else (he may be stopped) take the next name. */
+static int
+open_temp(struct fetcher *f, const struct moved_place *pack, const char *path,
+    char temp[TEMP_PATH], int *out, struct dm_err *err)
+{
+	bool got = false;
+
+	(void)snprintf(temp, TEMP_PATH, "%s.tmp", path);
+	for (unsigned i = 2;; i++) {
+		if (lock_temp(f, pack, temp, out, &got, err) < 0)
+			return -1;
+		if (got)
+			return 0;
+		(void)snprintf(temp, TEMP_PATH, "%s.%u.tmp", path, i);
+	}
 }
 
 static int
@@ -289,25 +411,28 @@ fetch_pack(struct fetcher *f, const struct moved_place *pack, const char *path,
 	int at = f->opt.folder->fd;
 	DM_AUTO(dm_closep) int fd = -1;
 	char temp[TEMP_PATH], parent[PACK_PATH];
+	bool there;
 
-	(void)snprintf(temp, sizeof(temp), "%s.tmp", path);
 	(void)snprintf(parent, sizeof(parent), "%.8s", path); /* packs/AA */
-	if (make_dir(f, parent, err) < 0 || open_temp(f, temp, &fd, err) < 0)
+	if (make_dir(f, parent, err) < 0 ||
+	    open_temp(f, pack, path, temp, &fd, err) < 0)
 		return -1;
-	if (is_there(f, path, &pack->pack)) { /* another was faster */
+	/* Another may have been faster; also meanwhile, by another name. */
+	there = is_there(f, path, &pack->pack);
+	if (!there && fetch_temp(f, pack, path, temp, fd, err) < 0)
+		return -1;
+	if (!there && !f->opt.check)
+		there = is_there(f, path, &pack->pack);
+	if (there)
 		(void)unlinkat(at, temp, 0);
-		return 0;
-	}
-	if (fetch_temp(f, pack, path, temp, fd, err) < 0)
-		return -1;
 	/* read-only last: what is killed before goes on with it */
-	if (renameat(at, temp, at, path) < 0 || fchmod(fd, 0444) < 0)
+	else if (renameat(at, temp, at, path) < 0 || fchmod(fd, 0444) < 0)
 		return dm_fail_errno(err, "rename %s", temp);
 	/* packs, too: whoever made packs/AA may not have come this far. */
 	if (sync_dir(f, parent, err) < 0 || sync_dir(f, "packs", err) < 0)
 		return -1;
 	dm_lock(&f->mu);
-	f->counts.packs++;
+	f->counts.packs += !there;
 	dm_unlock(&f->mu);
 	return 0;
 }

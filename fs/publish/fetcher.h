@@ -17,8 +17,9 @@ struct origin;
 /*
  * A few threads that fetch whole packs.  A pack gets its name when its
  * directory was compared with its id and every object with its digest; until
- * then it is ID.tmp, from whose end on a later run goes on, and for which
- * another that fetches it at the same time waits.
+ * then it is ID.tmp, from whose end on a later run goes on.  Another that is to
+ * fetch it at the same time waits while that grows; once it has not for a tenth
+ * of the timeout, it fetches the pack itself, as ID.2.tmp.
  *
  * Threads: want and need from one.
  */

@@ -511,7 +511,8 @@ long_history () {
 	datamount push -q "$URL/" copy main >/dev/null 3>&- 4>&- &
 	one=$!
 	httpd_ctl wait "/packs/$large 1"
-	datamount push -q "$URL/" copy main >/dev/null 3>&- 4>&- &
+	datamount push -q --timeout 3000 "$URL/" copy main >/dev/null \
+		3>&- 4>&- &
 	two=$!
 	eventually waits_or_ends "$two"
 	httpd_ctl release go
@@ -521,9 +522,30 @@ long_history () {
 	diff -r repo/packs copy/packs
 }
 
-# For a lock of a file.
+# Has it a half fetched pack open, or ended?
 waits_or_ends () {
-	grep -q -- '-> OFDLCK' /proc/locks || gone "$1"
+	readlink "/proc/$1"/fd/* 2>/dev/null | grep -q '\.tmp$' || gone "$1"
+}
+
+@test "a push that is stopped does not keep another from the same packs" {
+	published
+	datamount clone -q repo copy solo
+	large=$(find repo/packs -type f -size +1000k -printf '%P\n')
+	httpd_start repo "/packs/$large 1 barrier=go"
+	datamount push -q "$URL/" copy main >one 3>&- 4>&- &
+	one=$!
+	httpd_ctl wait "/packs/$large 1"
+	kill -STOP "$one"
+	# a tenth of it is how long that one is waited for
+	datamount push -q --timeout 20 "$URL/" copy main >two
+	datamount verify -q copy@main
+	[ "$(httpd_count "/packs/$large")" -eq 2 ]
+	[ -e "copy/packs/$large.tmp" ] # the stopped one has it still
+	kill -CONT "$one"
+	httpd_ctl release go
+	wait "$one"
+	[[ $(cat two) == "heads/main $B" ]]
+	diff -r repo/packs copy/packs
 }
 
 @test "what a copy had when a push began, and gc took meanwhile, comes again" {
