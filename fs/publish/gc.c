@@ -4,8 +4,9 @@
  *
  * The long walks hold no lock that publishers want.  Whether something is
  * needed is settled under it, and nothing moves a ref then; so what is deleted
- * is certainly not needed.  The marks are for publishers that are at work and
- * have moved no ref yet.
+ * is certainly not needed.  A commit goes before its parents, and all of them
+ * before packs: killed at any moment, those that are left are whole.  The marks
+ * are for publishers that are at work and have moved no ref yet.
  */
 #include "fs/publish/gc.h"
 
@@ -28,6 +29,7 @@
 #include "fs/publish/hints.h"
 #include "fs/publish/id_map.h"
 #include "fs/publish/leftovers.h"
+#include "fs/publish/lineage.h"
 #include "fs/publish/pack_file.h"
 #include "fs/publish/reach.h"
 #include "fs/publish/repack.h"
@@ -220,12 +222,20 @@ list_kind(struct gc *g, enum mark_kind kind, struct dm_err *err)
 	return 0;
 }
 
+/* What commits may need is listed first, so that it is marked no earlier than
+ * they are: those are listed once no more can come. */
 static int
-list_all(struct gc *g, struct dm_err *err)
+list_needed(struct gc *g, struct dm_err *err)
 {
-	for (int kind = 0; kind < MARK_KINDS; kind++)
-		if (list_kind(g, (enum mark_kind)kind, err) < 0)
-			return -1;
+	return list_kind(g, MARK_PACK, err) < 0 ? -1 :
+						  list_kind(g, MARK_MOVED, err);
+}
+
+static int
+list_commits(struct gc *g, struct dm_err *err)
+{
+	if (list_kind(g, MARK_COMMIT, err) < 0)
+		return -1;
 	marks_sort(&g->there);
 	return 0;
 }
@@ -336,24 +346,38 @@ sync_dir(struct gc *g, const char *path, struct dm_err *err)
 }
 
 static int
-delete_kind(struct gc *g, enum mark_kind kind, struct dm_err *err)
+delete_one(struct gc *g, enum mark_kind kind, const struct digest *id,
+    struct dm_err *err)
 {
 	char path[PACK_PATH];
 
-	for (size_t i = 0; i < g->gone.n; i++) {
-		const struct mark *m = &g->gone.mark[i];
+	pack_file_path(path, folders[kind], id);
+	if (unlinkat(g->folder->fd, path, 0) < 0 && errno != ENOENT)
+		return dm_fail_errno(err, "remove %s/%s", g->folder->path,
+		    path);
+	*strrchr(path, '/') = '\0';
+	/* No tag may be put on a commit whose parents or packs are gone. */
+	return kind == MARK_COMMIT ? sync_dir(g, path, err) : 0;
+}
 
-		if (m->kind != kind)
-			continue;
-		pack_file_path(path, folders[kind], &m->id);
-		if (unlinkat(g->folder->fd, path, 0) < 0 && errno != ENOENT)
-			return dm_fail_errno(err, "remove %s/%s",
-			    g->folder->path, path);
-		*strrchr(path, '/') = '\0';
-		/* No tag may be put on a commit whose packs are gone. */
-		if (kind == MARK_COMMIT && sync_dir(g, path, err) < 0)
+/* What commits need goes after them. */
+static int
+delete_kind(struct gc *g, enum mark_kind kind, struct dm_err *err)
+{
+	DM_AUTO(dm_freep)
+	struct digest *id = calloc(g->gone.n + 1, sizeof(*id));
+	size_t n = 0;
+
+	if (id == NULL)
+		return dm_fail(err, DM_NOMEM, "list what goes");
+	for (size_t i = 0; i < g->gone.n; i++)
+		if (g->gone.mark[i].kind == kind)
+			id[n++] = g->gone.mark[i].id;
+	if (kind == MARK_COMMIT && lineage_sort(g->folder, id, n, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (delete_one(g, kind, &id[i], err) < 0)
 			return -1;
-	}
 	return 0;
 }
 
@@ -531,12 +555,13 @@ run(struct gc *g, struct dm_err *err)
 	    (!dry && lock_gc(g, err) < 0) || walk_anew(g, err) < 0 ||
 	    (!dry && shorten_all(g, err) < 0) ||
 	    (g->opt->repack && repack_phase(g, err) < 0) ||
-	    list_all(g, err) < 0 ||
+	    list_needed(g, err) < 0 ||
 	    leftovers_find(&g->temps, g->folder, err) < 0)
 		return -1;
 	if ((!dry && folder_lock(g->folder, err) < 0) ||
-	    walk_refs(g, err) < 0 || judge_all(g, err) < 0 ||
-	    mark_and_delete(g, err) < 0 || remove_left(g, err) < 0)
+	    list_commits(g, err) < 0 || walk_refs(g, err) < 0 ||
+	    judge_all(g, err) < 0 || mark_and_delete(g, err) < 0 ||
+	    remove_left(g, err) < 0)
 		return -1;
 	folder_unlock(g->folder);
 	return dry ? 0 : shorten_all(g, err);

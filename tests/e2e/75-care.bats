@@ -382,6 +382,30 @@ gc_meanwhile () {
 	done
 }
 
+@test "gc that is killed leaves no version without what came before it" {
+	need strace
+	long_history
+	datamount tag --delete last repo >/dev/null
+	datamount branch repo -d main
+	datamount gc -q repo
+	mv repo old
+	for n in 2 5 9 14; do
+		cp -r old repo
+		traced -qq -f -o /dev/null -e trace=unlinkat \
+			-e inject=unlinkat:signal=KILL:when="$n" \
+			datamount gc -q repo --grace 0 2>/dev/null || true
+		left=$(find repo/commits -type f -printf '%f\n')
+		[ -n "$left" ]
+		[ "$(wc -l <<<"$left")" -lt 15 ]
+		for id in $left; do
+			datamount tag "repo@$id" "t$id" >/dev/null
+			datamount verify -q "repo@$id"
+		done
+		datamount gc -q repo
+		rm -rf repo
+	done
+}
+
 @test "a clone is the same repository, from a folder and from a server" {
 	published
 	datamount tag "repo@$A" v1 >/dev/null
