@@ -47,7 +47,7 @@ model () {
 	fi
 	model --seed "${SEED:-$RANDOM}" --sequences "$sequences" \
 		--steps "$steps" --supervisor "$(status_of data pid)" \
-		--port "${URL##*:}" src data >out || {
+		--port "${URL##*:}" --timeout 1 src data >out || {
 		cat out
 		false
 	}
@@ -79,4 +79,16 @@ model () {
 		ln -sfn "../many/9$i" "wrong/sub/link$i"
 	done
 	wrong 'sub/link'
+}
+
+@test "a call that does not return is a failure, found and shrunk" {
+	unset DM_RESULTS
+	datamount -q "$URL/@main" slow --timeout 300 --no-source \
+		--cache "$T/empty"
+	httpd_rule '/packs/* * stall=0'
+	run model --seed 7 --steps 1 --clients 1 --timeout 1 src slow
+	echo "$output"
+	httpd_ctl clear
+	[ "$status" -eq 1 ]
+	[[ $output == *'fails alone, with 1 of its steps: does not return'* ]]
 }

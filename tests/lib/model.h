@@ -18,6 +18,7 @@
 enum {
 	MODEL_SLOTS = 3,
 	MODEL_WHY = 400,
+	MODEL_TICK_MS = 10,
 	MODEL_WRONG = -1, /* in place of an errno: the two differ */
 };
 
@@ -33,8 +34,17 @@ struct model_list {
 	size_t n;
 };
 
-/* What all clients share. */
+/*
+ * What all clients share.
+ *
+ * Calls are timed in ticks: how often the process that watches the clients
+ * slept for MODEL_TICK_MS.  This clock stands while the machine does not get to
+ * it, and is never faster than others: what takes too many ticks does not do so
+ * because other things run.
+ */
 struct model_shared {
+	_Atomic uint64_t ticks;
+	_Atomic uint64_t longest; /* call: thousandths of what it may take */
 	sem_t changing;           /* faults go on or off, a worker dies */
 	_Atomic uint64_t changes; /* of the faults */
 	_Atomic uint64_t off_at;  /* when they went off, in ms */
@@ -50,7 +60,14 @@ struct model {
 	struct model_list files, dirs, links;
 	unsigned port; /* of the server's control; 0: there is none */
 	pid_t supervisor;
+	uint64_t timeout_ms; /* of the mount; 0: calls are not timed */
 	struct model_shared *shared;
+};
+
+/* What one client does now; shared. */
+struct model_watch {
+	_Atomic uint64_t began; /* the call, in ticks; 0: it makes none */
+	_Atomic uint64_t ticks; /* that it may take */
 };
 
 enum model_op {
@@ -92,13 +109,15 @@ struct model_client {
 		int fd; /* or -1 */
 		unsigned file;
 	} slots[MODEL_SLOTS];
+	struct model_watch *watch;
 	char *got, *want; /* MODEL_LENGTH bytes each */
 	char why[MODEL_WHY];
 };
 
 enum { MODEL_LENGTH = 1 << 20 };
 
-void model_client_init(struct model_client *c, const struct model *m);
+void model_client_init(struct model_client *c, const struct model *m,
+    struct model_watch *watch);
 
 /* Close what it has open. */
 void model_client_end(struct model_client *c);

@@ -7,12 +7,14 @@
 #include <ftw.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/lib/model.h"
@@ -20,19 +22,28 @@
 
 static const char usage[] =
     "usage: model [--seed N] [--sequences N] [--steps N] [--clients N]\n"
-    "             [--supervisor PID] [--port PORT] PLAIN MOUNT\n"
+    "             [--supervisor PID] [--port PORT] [--timeout SECONDS]\n"
+    "             PLAIN MOUNT\n"
     "Do sequences of random steps on MOUNT, which must show what PLAIN has.\n"
     "A sequence that fails is repeated alone, made as short as it can be, and\n"
     "printed; sequence K of seed N is sequence 0 of seed N + K.  Workers of\n"
-    "the supervisor are killed; faults are made by the httpd at PORT.\n";
+    "the supervisor are killed; faults are made by the httpd at PORT.  With the\n"
+    "mount's timeout, a call that outlives it by much is a failure, too.\n";
 
-enum { CLIENTS_MAX = 16, STEPS_MAX = 1000, LARGEST = 12 };
+enum {
+	CLIENTS_MAX = 16,
+	STEPS_MAX = 1000,
+	LARGEST = 12,
+	ENDED_MS = 1000, /* more than it may take: it does not return */
+	GONE_MS = 10000, /* a client that was killed */
+};
 
-/* What a client found; shared. */
+/* What a client does and found; shared. */
 struct found {
+	struct model_watch watch;
 	_Atomic bool any;
 	uint64_t sequence;
-	unsigned at; /* the step */
+	_Atomic unsigned at; /* the step */
 	char why[MODEL_WHY];
 };
 
@@ -40,7 +51,7 @@ struct run {
 	struct model m;
 	uint64_t seed, sequences;
 	unsigned steps, clients;
-	struct found *found; /* of each client */
+	struct found *found; /* of each client, and of one that runs alone */
 };
 
 /* How often, of 10,000. */
@@ -271,26 +282,26 @@ sequence(const struct run *r, uint64_t number, struct model_step *steps)
 	}
 }
 
-/* The number of the step that failed, or n. */
-static unsigned
+/* Sets f->at: the step that failed, or n. */
+static void
 run_steps(const struct run *r, const struct model_step *steps, unsigned n,
-    char why[MODEL_WHY])
+    struct found *f)
 {
 	struct model_client c;
 	bool faulty = false;
-	unsigned i = 0;
 
-	model_client_init(&c, &r->m);
-	for (; i < n && model_step_run(&c, &steps[i]) == 0; i++) {
+	model_client_init(&c, &r->m, &f->watch);
+	for (f->at = 0; f->at < n && model_step_run(&c, &steps[f->at]) == 0;
+	     f->at++) {
 		r->m.shared->steps++;
-		faulty = steps[i].op == MODEL_FAULT ||
-		    (faulty && steps[i].op != MODEL_HEAL);
+		faulty = steps[f->at].op == MODEL_FAULT ||
+		    (faulty && steps[f->at].op != MODEL_HEAL);
 	}
 	if (faulty)
 		model_heal(&r->m);
-	memcpy(why, c.why, MODEL_WHY);
+	memcpy(f->why, c.why, MODEL_WHY);
+	f->any = f->at < n;
 	model_client_end(&c);
-	return i;
 }
 
 _Noreturn static void
@@ -303,13 +314,90 @@ client(const struct run *r, unsigned number)
 	     f->sequence < r->sequences && !r->m.shared->stop;
 	     f->sequence += r->clients) {
 		sequence(r, f->sequence, steps);
-		f->at = run_steps(r, steps, r->steps, f->why);
-		if (f->at < r->steps) {
-			f->any = r->m.shared->stop = true;
+		run_steps(r, steps, r->steps, f);
+		if (f->any) {
+			r->m.shared->stop = true;
 			_exit(1);
 		}
 	}
 	_exit(0);
+}
+
+static void
+tick(const struct run *r)
+{
+	static const struct timespec t = { .tv_nsec = MODEL_TICK_MS * 1000000 };
+
+	(void)nanosleep(&t, NULL);
+	r->m.shared->ticks++;
+}
+
+/* Does it wait in a call that should have ended long ago? */
+static bool
+is_stuck(const struct run *r, const struct found *f)
+{
+	uint64_t began = f->watch.began;
+
+	return r->m.timeout_ms > 0 && began > 0 &&
+	    r->m.shared->ticks - began >
+	    f->watch.ticks + ENDED_MS / MODEL_TICK_MS;
+}
+
+/* Whoever waits for the mount can be killed. */
+static void
+kill_stuck(const struct run *r, pid_t pid, struct found *f)
+{
+	int status;
+
+	(void)snprintf(f->why, sizeof(f->why),
+	    "does not return; it may take %" PRIu64 " ms",
+	    f->watch.ticks * MODEL_TICK_MS);
+	(void)kill(pid, SIGKILL);
+	for (int i = 0; waitpid(pid, &status, WNOHANG) == 0; i++) {
+		if (i > GONE_MS / MODEL_TICK_MS) {
+			printf("sequence %" PRIu64 " of seed %" PRIu64
+			       ", step %u: %s, and cannot be killed\n",
+			    f->sequence, r->seed, f->at, f->why);
+			exit(1); /* NOLINT(concurrency-mt-unsafe) */
+		}
+		tick(r);
+	}
+	f->any = r->m.shared->stop = true;
+}
+
+/* Wait for n clients, which began in time and must go on. */
+static void
+watch(const struct run *r, pid_t *pids, struct found *found, unsigned n)
+{
+	unsigned left = n;
+	int status;
+
+	while (left > 0) {
+		tick(r);
+		for (unsigned i = 0; i < n; i++) {
+			pid_t p = pids[i] == 0 ?
+			    0 :
+			    waitpid(pids[i], &status, WNOHANG);
+
+			if (p < 0)
+				model_die("wait");
+			if (p == 0 && (pids[i] == 0 || !is_stuck(r, &found[i])))
+				continue;
+			if (p == 0)
+				kill_stuck(r, pids[i], &found[i]);
+			else if (status != 0 && !found[i].any) {
+				(void)fprintf(stderr,
+				    "model: client %u: status %d\n", i, status);
+				exit(2); /* NOLINT(concurrency-mt-unsafe) */
+			}
+			pids[i] = 0;
+			left--;
+		}
+	}
+	/* one that was killed may have had it */
+	if (sem_init(&r->m.shared->changing, 1, 1) < 0)
+		model_die("semaphore");
+	model_heal(&r->m);
 }
 
 static bool
@@ -317,7 +405,6 @@ run_all(const struct run *r)
 {
 	pid_t pids[CLIENTS_MAX];
 	bool well = true;
-	int status;
 
 	for (unsigned i = 0; i < r->clients; i++) {
 		pids[i] = fork();
@@ -326,18 +413,9 @@ run_all(const struct run *r)
 		if (pids[i] == 0)
 			client(r, i);
 	}
-	for (unsigned i = 0; i < r->clients; i++) {
-		if (waitpid(pids[i], &status, 0) != pids[i])
-			model_die("wait");
-		if (status != 0)
-			well = false;
-		if (status != 0 && !r->found[i].any) {
-			(void)fprintf(stderr, "model: client %u: status %d\n",
-			    i, status);
-			exit(2); /* NOLINT(concurrency-mt-unsafe) */
-		}
-	}
-	model_heal(&r->m);
+	watch(r, pids, r->found, r->clients);
+	for (unsigned i = 0; i < r->clients; i++)
+		well = well && !r->found[i].any;
 	return well;
 }
 
@@ -348,13 +426,24 @@ static bool
 still_fails(const struct run *r, const struct model_step *steps, unsigned *n,
     char why[MODEL_WHY])
 {
-	unsigned at;
+	struct found *f = &r->found[r->clients];
+	pid_t pid;
 
 	model_heal(&r->m);
-	at = run_steps(r, steps, *n, why);
-	if (at == *n)
+	f->any = false;
+	f->watch.began = 0;
+	pid = fork();
+	if (pid < 0)
+		model_die("fork");
+	if (pid == 0) {
+		run_steps(r, steps, *n, f);
+		_exit(f->any);
+	}
+	watch(r, &pid, f, 1);
+	if (!f->any)
 		return false;
-	*n = at + 1;
+	memcpy(why, f->why, MODEL_WHY);
+	*n = f->at + 1;
 	return true;
 }
 
@@ -437,6 +526,7 @@ read_options(struct run *r, int argc, char **argv)
 		{ "clients", required_argument, NULL, 'c' },
 		{ "supervisor", required_argument, NULL, 'k' },
 		{ "port", required_argument, NULL, 'p' },
+		{ "timeout", required_argument, NULL, 'w' },
 		{ 0 },
 	};
 	int c;
@@ -455,6 +545,8 @@ read_options(struct run *r, int argc, char **argv)
 			r->m.supervisor = (pid_t)number(optarg, INT32_MAX);
 		else if (c == 'p')
 			r->m.port = (unsigned)number(optarg, UINT16_MAX);
+		else if (c == 'w')
+			r->m.timeout_ms = number(optarg, 3600) * 1000;
 		else
 			return false;
 	}
@@ -489,7 +581,8 @@ main(int argc, char **argv)
 	}
 	walk(&r.m, argv[optind], argv[optind + 1]);
 	r.m.shared = shared(sizeof(*r.m.shared));
-	r.found = shared(r.clients * sizeof(*r.found));
+	r.m.shared->ticks = 1;
+	r.found = shared((r.clients + 1) * sizeof(*r.found));
 	if (sem_init(&r.m.shared->changing, 1, 1) < 0)
 		model_die("semaphore");
 	printf("seed %" PRIu64 "\n", r.seed);
@@ -501,8 +594,10 @@ main(int argc, char **argv)
 				wrong++;
 			}
 	printf("%" PRIu64 " steps, %" PRIu64 " workers killed, %" PRIu64
-	       " answers that faults may give\n",
-	    r.m.shared->steps, r.m.shared->kills, r.m.shared->faulted);
+	       " answers that faults may give; a step took %" PRIu64
+	       " thousandths of what it may at most\n",
+	    r.m.shared->steps, r.m.shared->kills, r.m.shared->faulted,
+	    r.m.shared->longest);
 	result_add("random-operations", r.m.shared->steps, wrong, r.seed);
 	return wrong == 0 ? 0 : 1;
 }

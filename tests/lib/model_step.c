@@ -29,6 +29,8 @@ enum {
 			     * while the machine was busy with other things */
 	FAULTY_MS = 700,    /* then they go off: the steps shall go on */
 	KILL_GAP_MS = 1000, /* a request that three died of is given up */
+	SLACK_MS = 5000,  /* for workers that start, and disks that are busy */
+	OTHER_MS = 60000, /* for what is no call to the mount */
 	NAMES_MAX = 8192,
 	JUMPS = 6,
 };
@@ -810,6 +812,53 @@ once(struct model_client *c, const struct model_step *s)
 	}
 }
 
+/* How long a step may take: each request that the kernel makes for it may wait
+ * for the timeout and a tenth, one after the other. */
+static uint64_t
+may_take_ms(const struct model *m, const struct model_step *s)
+{
+	uint64_t waits;
+
+	switch ((int)s->op) {
+	case MODEL_DROP:
+	case MODEL_EVICT:
+	case MODEL_KILL:
+	case MODEL_FAULT:
+	case MODEL_HEAL:
+		return OTHER_MS;
+	case MODEL_LS:
+	case MODEL_SEEKDIR:
+		waits = 8;
+		break;
+	default:
+		waits = 3 + s->length / 65536;
+	}
+	return waits * (m->timeout_ms + m->timeout_ms / 10) + SLACK_MS;
+}
+
+static int
+once_in_time(struct model_client *c, const struct model_step *s)
+{
+	struct model_shared *shared = c->m->shared;
+	uint64_t ticks = may_take_ms(c->m, s) / MODEL_TICK_MS, took, longest;
+	int rc;
+
+	c->watch->ticks = ticks;
+	c->watch->began = shared->ticks;
+	rc = once(c, s);
+	took = shared->ticks - c->watch->began;
+	c->watch->began = 0;
+	longest = shared->longest;
+	while (took * 1000 / ticks > longest &&
+	    !atomic_compare_exchange_weak(&shared->longest, &longest,
+		took * 1000 / ticks))
+		;
+	if (rc == MODEL_WRONG || c->m->timeout_ms == 0 || took <= ticks)
+		return rc;
+	return wrong(c, "took %" PRIu64 " ms, and may take %" PRIu64,
+	    took * MODEL_TICK_MS, ticks * MODEL_TICK_MS);
+}
+
 int
 model_step_run(struct model_client *c, const struct model_step *s)
 {
@@ -822,7 +871,7 @@ model_step_run(struct model_client *c, const struct model_step *s)
 	for (;;) {
 		uint64_t changes = shared->changes;
 		bool faulty = shared->faults;
-		int rc = once(c, s);
+		int rc = once_in_time(c, s);
 
 		if (rc == 0 || rc == MODEL_WRONG)
 			return rc;
@@ -844,9 +893,10 @@ model_step_run(struct model_client *c, const struct model_step *s)
 }
 
 void
-model_client_init(struct model_client *c, const struct model *m)
+model_client_init(struct model_client *c, const struct model *m,
+    struct model_watch *watch)
 {
-	*c = (struct model_client){ .m = m };
+	*c = (struct model_client){ .m = m, .watch = watch };
 	for (int i = 0; i < MODEL_SLOTS; i++)
 		c->slots[i].fd = -1;
 	c->got = aligned_alloc(PAGE, MODEL_LENGTH + PAGE);
