@@ -11,7 +11,8 @@ JOBS     ?= 2#           test files that run at once
 
 PKG_CONFIG ?= pkg-config
 CLANG   ?= clang
-PKGS    := fuse3 jansson libcurl libzstd openssl sqlite3 libarchive
+PKGS    := fuse3 jansson libcurl libzstd openssl sqlite3
+LOADED  := libarchive#      once it is needed
 B       := build/$(VARIANT)
 
 # With a libfuse that is not the system's: make FUSE_PREFIX=build/libfuse; it
@@ -29,7 +30,7 @@ endif
 # CFLAGS and LDFLAGS belong to whoever runs make; ours are in DM_*.
 CFLAGS  ?= -O2 -g
 DM_CPPFLAGS := -I. $(FUSE_INCLUDE) -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -D_FILE_OFFSET_BITS=64 \
-	-DDATAMOUNT_VERSION='"$(VERSION)"' $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
+	-DDATAMOUNT_VERSION='"$(VERSION)"' $(shell $(PKG_CONFIG) --cflags $(PKGS) $(LOADED) 2>/dev/null)
 DM_CFLAGS := -std=gnu11 -pthread -fno-common -fvisibility=hidden \
 	-Wall -Wextra -Wshadow -Wundef -Wvla -Wformat=2 -Wconversion \
 	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \

@@ -5,8 +5,6 @@
  */
 #include "fs/publish/tar.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -22,6 +20,7 @@
 #include "fs/format/limits.h"
 #include "fs/publish/cutter.h"
 #include "fs/publish/ignore.h"
+#include "fs/publish/libarchive.h"
 #include "fs/publish/members.h"
 #include "fs/publish/quote.h"
 #include "fs/publish/work.h"
@@ -35,6 +34,7 @@ enum {
 
 struct reader {
 	const struct tar_options *opt;
+	const struct libarchive *lib;
 	struct archive *a;
 	struct archive_entry *entry;
 	char path[DM_PATH_MAX + 1]; /* of the present member, cleaned */
@@ -55,7 +55,7 @@ refuse(const char *path, const char *why, struct dm_err *err)
 static int
 archive_fail(struct reader *r, struct dm_err *err)
 {
-	const char *text = archive_error_string(r->a);
+	const char *text = r->lib->archive_error_string(r->a);
 
 	return dm_fail(err, DM_INVALID, "the archive cannot be read: %s",
 	    text != NULL ? text : "it is damaged");
@@ -123,7 +123,7 @@ next_bytes(struct reader *r, const void **data, size_t *n, uint64_t *off,
 	int rc;
 
 	do {
-		rc = archive_read_data_block(r->a, data, n, &at);
+		rc = r->lib->archive_read_data_block(r->a, data, n, &at);
 	} while (rc == ARCHIVE_RETRY || (rc == ARCHIVE_OK && *n == 0));
 	*off = (uint64_t)at;
 	if (rc == ARCHIVE_EOF) {
@@ -251,10 +251,10 @@ add_large(struct reader *r, uint64_t size, struct dm_err *err)
 static int
 add_file(struct reader *r, struct dm_err *err)
 {
-	la_int64_t size = archive_entry_size(r->entry);
+	la_int64_t size = r->lib->archive_entry_size(r->entry);
 	struct member e = { .kind = TREE_FILE };
 
-	if ((archive_entry_mode(r->entry) & S_IXUSR) != 0)
+	if ((r->lib->archive_entry_mode(r->entry) & S_IXUSR) != 0)
 		e.kind = TREE_EXEC;
 	if (size < 0 || (uint64_t)size > DM_FILE_MAX)
 		return refuse(r->path, "is too large: use --exclude", err);
@@ -293,7 +293,7 @@ add_symlink(struct reader *r, struct dm_err *err)
 {
 	struct member e = {
 		.kind = TREE_SYMLINK,
-		.target = archive_entry_symlink(r->entry),
+		.target = r->lib->archive_entry_symlink(r->entry),
 	};
 	size_t size = e.target == NULL ? 0 : strlen(e.target);
 
@@ -320,9 +320,9 @@ static int
 add_member(struct reader *r, struct dm_err *err)
 {
 	static const struct member dir = { .kind = TREE_DIR };
-	const char *path = archive_entry_pathname(r->entry);
-	const char *link = archive_entry_hardlink(r->entry);
-	mode_t type = archive_entry_filetype(r->entry);
+	const char *path = r->lib->archive_entry_pathname(r->entry);
+	const char *link = r->lib->archive_entry_hardlink(r->entry);
+	mode_t type = r->lib->archive_entry_filetype(r->entry);
 
 	if (path == NULL)
 		return archive_fail(r, err);
@@ -332,7 +332,7 @@ add_member(struct reader *r, struct dm_err *err)
 		return refuse(path, "is no name for a file", err);
 	if (r->path[0] == '\0' || is_ignored(r, type == AE_IFDIR))
 		return 0;
-	if (link != NULL && archive_entry_size(r->entry) == 0)
+	if (link != NULL && r->lib->archive_entry_size(r->entry) == 0)
 		return add_hard_link(r, link, err);
 	if (link != NULL || type == AE_IFREG)
 		return add_file(r, err);
@@ -359,7 +359,8 @@ read_block(struct archive *a, void *arg, const void **out)
 		n = read(r->opt->fd, r->block, sizeof(r->block));
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		archive_set_error(a, errno, "%s", strerrordesc_np(errno));
+		r->lib->archive_set_error(a, errno, "%s",
+		    strerrordesc_np(errno));
 	*out = r->block;
 	return n;
 }
@@ -367,17 +368,18 @@ read_block(struct archive *a, void *arg, const void **out)
 static int
 open_archive(struct reader *r, struct dm_err *err)
 {
-	struct archive *a = r->a = archive_read_new();
+	struct archive *a = r->a = r->lib->archive_read_new();
 
 	if (a == NULL)
 		return dm_fail(err, DM_NOMEM, "read an archive");
 	/* only what needs no other program */
-	if (archive_read_support_format_tar(a) != ARCHIVE_OK ||
-	    archive_read_support_filter_gzip(a) != ARCHIVE_OK ||
-	    archive_read_support_filter_bzip2(a) != ARCHIVE_OK ||
-	    archive_read_support_filter_xz(a) != ARCHIVE_OK ||
-	    archive_read_support_filter_zstd(a) != ARCHIVE_OK ||
-	    archive_read_open(a, r, NULL, read_block, NULL) != ARCHIVE_OK)
+	if (r->lib->archive_read_support_format_tar(a) != ARCHIVE_OK ||
+	    r->lib->archive_read_support_filter_gzip(a) != ARCHIVE_OK ||
+	    r->lib->archive_read_support_filter_bzip2(a) != ARCHIVE_OK ||
+	    r->lib->archive_read_support_filter_xz(a) != ARCHIVE_OK ||
+	    r->lib->archive_read_support_filter_zstd(a) != ARCHIVE_OK ||
+	    r->lib->archive_read_open(a, r, NULL, read_block, NULL) !=
+		ARCHIVE_OK)
 		return archive_fail(r, err);
 	return 0;
 }
@@ -387,7 +389,7 @@ open_archive(struct reader *r, struct dm_err *err)
 static int
 check_end(struct reader *r, la_int64_t members_end, struct dm_err *err)
 {
-	if (archive_filter_bytes(r->a, 0) >= members_end + BLOCK)
+	if (r->lib->archive_filter_bytes(r->a, 0) >= members_end + BLOCK)
 		return 0;
 	return dm_fail(err, DM_INVALID,
 	    "the archive ends without its end mark: was it cut short?");
@@ -401,7 +403,7 @@ read_all(struct reader *r, struct dm_err *err)
 
 	for (;;) {
 		do {
-			rc = archive_read_next_header(r->a, &r->entry);
+			rc = r->lib->archive_read_next_header(r->a, &r->entry);
 		} while (rc == ARCHIVE_RETRY);
 		if (rc == ARCHIVE_EOF)
 			return check_end(r, end, err);
@@ -410,9 +412,9 @@ read_all(struct reader *r, struct dm_err *err)
 			return archive_fail(r, err);
 		if (add_member(r, err) < 0)
 			return -1;
-		if (archive_read_data_skip(r->a) < ARCHIVE_WARN)
+		if (r->lib->archive_read_data_skip(r->a) < ARCHIVE_WARN)
 			return archive_fail(r, err);
-		end = archive_filter_bytes(r->a, 0);
+		end = r->lib->archive_filter_bytes(r->a, 0);
 	}
 }
 
@@ -426,11 +428,14 @@ tar_read(const struct tar_options *opt, struct dm_err *err)
 	if (r == NULL)
 		return dm_fail(err, DM_NOMEM, "read an archive");
 	r->opt = opt;
+	r->lib = libarchive_load(err);
+	if (r->lib == NULL)
+		return -1;
 	rc = open_archive(r, err);
 	if (rc == 0)
 		rc = read_all(r, err);
 	cutter_close(r->cutter);
-	(void)archive_read_free(r->a); /* it was only read */
+	(void)r->lib->archive_read_free(r->a); /* it was only read */
 	if (rc == 0 && r->skipped > WARNINGS) {
 		(void)snprintf(text, sizeof(text),
 		    "%llu pipes and devices were left out",

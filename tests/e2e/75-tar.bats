@@ -204,6 +204,20 @@ with tarfile.open("t.tar", "w", format=how) as t:
 	[ -z "$(find r/refs/heads -type f)" ]
 }
 
+@test "without libarchive only archives cannot be read" {
+	mkdir d lib
+	echo a >d/a
+	tar -C d -cf t.tar a
+	echo 'no library' >lib/libarchive.so.13
+	datamount init r
+	export LD_LIBRARY_PATH=$PWD/lib
+	fails 1 'archives cannot be read: .*: install libarchive' \
+		datamount commit - r -m x <t.tar
+	datamount commit d r -m x
+	unset LD_LIBRARY_PATH
+	datamount commit - r -m x <t.tar
+}
+
 @test "a stream that has nothing to say holds up no other publisher" {
 	mkdir d e
 	for i in $(seq 600); do echo "$i" >"d/$i"; done
