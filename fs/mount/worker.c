@@ -330,8 +330,8 @@ replays_in(const struct fuse_in_header *h, int pass)
 
 /* Answer what earlier workers owe, before anything new.  The occupied slots
  * are put on top of the stack and taken from there by number. */
-static void
-replay(struct thread *th)
+void
+worker_replay(struct thread *th)
 {
 	struct worker *w = th->worker;
 	struct task_pool *p = &w->pool;
@@ -720,7 +720,7 @@ worker_main(const struct worker_start *start)
 	}
 	report(start, &err);
 	if (tracing_start(w, &err) == 0)
-		replay(&w->threads[0]);
+		worker_replay(&w->threads[0]);
 	if (err.code != DM_OK || start_threads(w, &err) < 0) {
 		dm_log(DM_LOG_ERROR, "worker", "%s", err.text);
 		_exit(1);

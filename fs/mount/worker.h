@@ -90,6 +90,9 @@ int worker_session(struct worker *w, struct dm_err *err) DM_MUST_CHECK;
  * the slot now. */
 bool worker_handle(struct thread *th, unsigned slot);
 
+/* Run what earlier workers left in the slots, before anything new. */
+void worker_replay(struct thread *th);
+
 /* Exit status of a worker that wants to be replaced: what it may use has got
  * other names than when it was confined. */
 enum { WORKER_OUTDATED = 75 };

@@ -5,7 +5,7 @@
  * that park as the worker's runners would.  The bytes of the input choose what
  * is asked, in which order, how many requests are under way at once, and when
  * the cache is emptied or damaged, the version opened anew, the repository's
- * packs gone and back.
+ * packs gone and back, the worker lost and another put in its place.
  *
  * The tree is made and published once, below TMPDIR or /tmp.
  */
@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <linux/fuse.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -199,7 +200,8 @@ find(unsigned dir, const char *name)
 
 static struct worker w;
 static struct mount_spec spec;
-static int kernel_end;
+static int kernel_end, worker_end;
+static char repo[96];
 static uint64_t next_unique = 2;
 
 static int
@@ -236,7 +238,7 @@ ignore_warning(void *arg, const char *text)
 }
 
 static void
-publish(char repo[96])
+publish(void)
 {
 	static struct dm_buf text = DM_BUF(DM_COMMIT_MAX);
 	char id[REPO_ID_HEX + 1], dir[96], path[256], hex[DIGEST_HEX + 1];
@@ -256,7 +258,7 @@ publish(char repo[96])
 	};
 
 	(void)snprintf(dir, sizeof(dir), "%s/d", home);
-	(void)snprintf(repo, 96, "%s/repo", home);
+	(void)snprintf(repo, sizeof(repo), "%s/repo", home);
 	MUST(publish_init(repo, id, &err));
 	MUST(publish_commit(&opt, &r, &err));
 	spec.pin.commit = r.commit;
@@ -303,14 +305,67 @@ init_session(struct dm_err *err)
 	assert(recv(kernel_end, reply, sizeof(reply), 0) > 0);
 }
 
+/* As worker_main() does it. */
 static void
-start(void)
+set_up(void)
 {
 	static const struct net_options net;
 	struct cache_options cache = { .dir = spec.cache_dir };
 	struct dm_err err = { 0 };
+
+	w.start.fuse_fd = dup(worker_end);
+	assert(w.start.fuse_fd >= 0);
+	MUST(task_pool_init(&w.pool, &w, &err));
+	init_session(&err);
+	MUST(net_open(&w.net, &net, &err));
+	MUST(origin_open(&w.origin, w.net, repo, &err));
+	MUST(cache_open(&w.cache, &cache, &err));
+	open_version();
+	MUST(opens_init(&w.opens, w.start.fuse_fd, w.start.shared, w.cache,
+	    &err));
+}
+
+/* The worker is gone, and answers nothing any more. */
+static void
+lose(void)
+{
+	struct task_pool *p = &w.pool;
+	unsigned waiting, woken;
+
+	for (unsigned i = 0; i < atomic_load(&w.start.shared->nslots); i++)
+		if (atomic_load(&p->tasks[i].state) != TASK_FREE)
+			cache_wait_cancel(w.cache, &p->tasks[i].wait);
+	do {
+		woken = 0;
+		dm_lock(&p->run_mu);
+		waiting = p->parked;
+		for (const struct task *t = p->head; t != NULL; t = t->next)
+			woken++;
+		dm_unlock(&p->run_mu);
+	} while (woken < waiting && sched_yield() == 0);
+	for (struct task *t = p->head, *next; t != NULL; t = next) {
+		next = t->next;
+		task_settle(t);
+		fuse_reply_none(t->req);
+	}
+	fuse_session_destroy(w.session);
+	opens_release(&w.opens);
+	version_close(w.version);
+	cache_close(w.cache);
+	net_close(w.net);
+	origin_close(w.origin);
+	task_pool_release(p);
+	w.pool = (struct task_pool){ 0 };
+	memset(w.late, 0, sizeof(w.late));
+	w.late_next = 0;
+	atomic_store(&w.late_until_ms, 0);
+}
+
+static void
+start(void)
+{
+	struct dm_err err = { 0 };
 	int pair[2], room = 4 << 20;
-	char repo[96];
 
 	dm_log_setup(DM_LOG_ERROR, 0);
 	(void)snprintf(home, sizeof(home), "%.40s/dm-fuzz.XXXXXX",
@@ -321,29 +376,22 @@ start(void)
 	    home);
 	plant();
 	write_tree();
-	publish(repo);
+	publish();
 	spec.io = MOUNT_IO_DAEMON;
 	spec.timeout_ms = 60000;
 	assert(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) ==
 	    0);
 	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	kernel_end = pair[1];
+	worker_end = pair[0];
 	w.start.spec = &spec;
-	w.start.fuse_fd = pair[0];
 	MUST(shared_new(&w.start.shared, &err));
 	dm_mutex_init(&w.fault_mu, DM_RANK_WORKER);
 	MUST(commit_decode(&w.commit, spec.commit, spec.commit_size, &err));
-	MUST(task_pool_init(&w.pool, &w, &err));
 	w.threads[0].worker = &w;
 	w.threads[0].buf = malloc(WORKER_IO_MAX);
 	assert(w.threads[0].buf != NULL);
-	init_session(&err);
-	MUST(net_open(&w.net, &net, &err));
-	MUST(origin_open(&w.origin, w.net, repo, &err));
-	MUST(cache_open(&w.cache, &cache, &err));
-	open_version();
-	MUST(opens_init(&w.opens, w.start.fuse_fd, w.start.shared, w.cache,
-	    &err));
+	set_up();
 }
 
 /* ---- the input ---- */
@@ -382,9 +430,18 @@ struct asked {
 	uint32_t size;
 	char name[300];
 	bool may_fail, may_be_cut; /* a fault; an interrupt */
+	unsigned deaths;           /* of workers, by their own doing */
 };
 
 static struct asked flight[FLIGHT_MAX];
+
+/* The last one that was answered at once.  A worker may be lost before it has
+ * noted that: the next one answers again, and nobody hears it. */
+static struct {
+	uint64_t unique;
+	unsigned slot;
+} answered;
+static uint64_t owed; /* what is answered again */
 
 /* Put a request into a slot, and run it as far as it goes. */
 static void
@@ -404,8 +461,13 @@ send_request(const struct asked *a, const void *in, size_t size)
 		atomic_store(&s->nslots, slot + 1);
 	memcpy(s->slots[slot], &h, sizeof(h));
 	memcpy(s->slots[slot] + sizeof(h), in, size);
-	if (worker_handle(&w.threads[0], slot))
+	answered.unique = 0;
+	if (worker_handle(&w.threads[0], slot)) {
+		if (a->opcode != FUSE_FORGET && a->opcode != FUSE_INTERRUPT)
+			answered.unique = a->unique;
+		answered.slot = slot;
 		task_give(&w.pool, slot);
+	}
 }
 
 static void check(const struct asked *a, int error, const char *data,
@@ -427,6 +489,10 @@ receive(void)
 		assert(h.len == (size_t)n);
 		while (a < flight + FLIGHT_MAX && a->unique != h.unique)
 			a++;
+		if (a == flight + FLIGHT_MAX && h.unique == owed) {
+			owed = 0;
+			continue;
+		}
 		assert(a < flight + FLIGHT_MAX);
 		check(a, -h.error, reply + sizeof(h), (size_t)n - sizeof(h));
 		a->unique = 0;
@@ -448,7 +514,7 @@ under_way(void)
 static void
 settle(unsigned n)
 {
-	while (under_way() > n)
+	while (under_way() > n || (n == 0 && owed != 0))
 		assert(task_run_next(&w.pool, &w.threads[0]));
 }
 
@@ -862,6 +928,60 @@ step_open_anew(void)
 	open_version();
 }
 
+/* Does the slot hold one that is under way? */
+static struct asked *
+held(unsigned slot)
+{
+	struct fuse_in_header h;
+
+	memcpy(&h, w.start.shared->slots[slot], sizeof(h));
+	for (int i = 0; i < FLIGHT_MAX; i++)
+		if (h.unique != 0 && flight[i].unique == h.unique)
+			return &flight[i];
+	return NULL;
+}
+
+/* Nobody has noted that the last request was answered. */
+static void
+owe_again(void)
+{
+	struct fuse_in_header h;
+	char *slot = w.start.shared->slots[answered.slot];
+
+	memcpy(&h, slot, sizeof(h));
+	if (h.unique != 0)
+		return; /* another has the slot by now */
+	owed = h.unique = answered.unique;
+	memcpy(slot, &h, sizeof(h));
+}
+
+/* The worker is killed, or dies of what it was running, and another one goes
+ * on with what is left. */
+static void
+step_restart(struct input *in)
+{
+	struct shared *s = w.start.shared;
+	bool own_doing = take(in, 2) == 0;
+
+	receive();
+	lose();
+	for (unsigned i = 0; i < atomic_load(&s->nslots); i++) {
+		struct asked *a = held(i);
+
+		/* one that three died of fails */
+		if (a != NULL && own_doing && take(in, 2) == 0) {
+			s->notes[i].begun = 1;
+			a->may_fail |= ++a->deaths >= SHARED_DEATHS_MAX;
+		}
+	}
+	if (answered.unique != 0 && owed == 0 && take(in, 2) == 0)
+		owe_again();
+	shared_bury(s, own_doing);
+	set_up();
+	worker_replay(&w.threads[0]);
+	receive();
+}
+
 static void
 step(struct input *in)
 {
@@ -906,7 +1026,10 @@ step(struct input *in)
 		step_open_anew();
 		break;
 	case 21:
-		settle(0);
+		if (take(in, 4) > 0)
+			settle(0);
+		else
+			step_restart(in);
 		break;
 	default:
 		step_read(in);
