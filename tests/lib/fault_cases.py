@@ -69,7 +69,11 @@ class Case:
     cached_is_well: bool = True
     hurts: bool = False        # at least one read fails, cold
     timeout: int = LONG
-    tries: int = 10            # requests for one object, at most
+    retries: int = 3           # of a request: in the second that reads have
+                               # net.c waits for 0.1, 0.2 and 0.4 s at least
+    part: typing.Union[int, str] = 0  # bytes of an answer that ends early;
+                               # 'n': that of the rules
+    keeps: bool = True         # what came once need not come again
     preload: bool = False
     counts: bool = True        # a call is made that fails, cold
     plain: bool = False        # a sanitizer would take it amiss
@@ -93,7 +97,8 @@ def rules(*lines):
     server's names of them, {n} a number below the size of the smallest."""
     def on(t):
         where = t.rnd.choice(['*', '/packs/*', '/' + t.bench.packs[-1]])
-        t.server.rule(*(line.format(w=where, n=t.rnd.randrange(300),
+        t.n = t.rnd.randrange(300)
+        t.server.rule(*(line.format(w=where, n=t.n,
                                     p='/' + t.bench.packs[-1],
                                     q='/' + t.bench.packs[0])
                         for line in lines))
@@ -187,10 +192,10 @@ web('black hole', '{w} * barrier=never', errors=OFFLINE, hurts=True)
 web('drop', '{w} * drop', errors=OFFLINE, hurts=True)
 web('one byte a second', '{w} * drip=1', errors=OFFLINE, hurts=True)
 web('stall', '{w} * stall={n}', errors=OFFLINE, hurts=True)
-web('truncated', '{w} * truncate={n}', errors=OFFLINE, tries=1000)
-web('truncated far', '{w} * truncate=70000', tries=100)
-web('reset', '{w} * reset={n}', errors=OFFLINE, tries=1000)
-web('reset far', '{w} * reset=70000', tries=100)
+web('truncated', '{w} * truncate={n}', errors=OFFLINE, part='n')
+web('truncated far', '{w} * truncate=70000', part=70000)
+web('reset', '{w} * reset={n}', errors=OFFLINE, part='n')
+web('reset far', '{w} * reset=70000', part=70000)
 web('hangup', '{w} * hangup')
 web('wrong bytes', '/packs/* * flip=5', errors=CORRUPT, hurts=True)
 web('wrong byte far', '{p} * flip=900000', errors=CORRUPT)
@@ -224,7 +229,7 @@ for text in ('bytes_*/*', 'bytes_0-0/0', 'bytes_9-1/2', 'lines_0-1/2', '-',
              'bytes_18446744073709551615-18446744073709551616/9'):
     web(f'range is {text}', f'{{w}} * content-range={text}',
         errors=CORRUPT, hurts=True)
-web('short range', '{w} * short=50000', tries=100)
+web('short range', '{w} * short=50000', part=50000)
 web('no ranges', '{w} * norange')
 web('no ranges, chunked', '{w} * norange chunked')
 
@@ -330,7 +335,8 @@ def failing(**how):
 def disk(name, cold=True, **how):
     """Calls on the cache fail; reads do not."""
     case(name, failing(**how), lambda t: t.faults.set(), preload=True,
-         tmpfs='size=64m', warmths=(COLD, HALF, WARM) if cold else (HALF, WARM))
+         keeps=False, tmpfs='size=64m',
+         warmths=(COLD, HALF, WARM) if cold else (HALF, WARM))
 
 
 for number in errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS:
@@ -347,8 +353,8 @@ disk('EIO on names', calls=Faults.NAME | Faults.CREATE, error=errno.EIO)
 disk('short writes', calls=Faults.WRITE)
 disk('short reads', calls=Faults.READ)
 disk('slow disk', calls=Faults.WRITE | Faults.READ, delay_us=2000)
-case('full disk', tmpfs='size=256k')
-case('no inodes', tmpfs='size=64m,nr_inodes=12')
+case('full disk', tmpfs='size=256k', keeps=False)
+case('no inodes', tmpfs='size=64m,nr_inodes=12', keeps=False)
 
 
 def files_of(t, pattern='**/*'):
@@ -439,8 +445,8 @@ def cache_is_back(t):
     (t.t / 'planted' / 'cache').rename(t.cache)
 
 
-case('cache removed', remove_cache)
-case('cache is a link', cache_leads_elsewhere, cache_is_back)
+case('cache removed', remove_cache, keeps=False)
+case('cache is a link', cache_leads_elsewhere, cache_is_back, keeps=False)
 
 
 # ---- processes ----
@@ -688,7 +694,7 @@ def asked_again(t):
 
 
 case('asked again by the kernel', flow=asked_again, origins=WEB,
-     warmths=(COLD, HALF), timeout=3 * BRIEF)
+     warmths=(COLD, HALF), timeout=3 * BRIEF, retries=4)
 case('unmount while in use', flow=umount_busy)
 case('unmount lazily', flow=unmounted_by(lazily, GONE))
 case('unmount by force', flow=unmounted_by(forced, GONE))
@@ -819,11 +825,11 @@ def stop_other(t):
 
 
 case('others killed', flow=several(kill_others))
-case('others killed, and evictions', flow=several(tiny_limit))
+case('others killed, and evictions', flow=several(tiny_limit), keeps=False)
 case('others killed, and files removed', flow=several(remove_files),
-     damage=True)
+     damage=True, keeps=False)
 case('others killed on a full disk', flow=several(kill_others),
-     tmpfs='size=256k')
+     tmpfs='size=256k', keeps=False)
 case('another stopped', flow=several(stop_other))
 
 

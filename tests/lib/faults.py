@@ -53,7 +53,7 @@ def attempt(bench, seed, which):
     took = time.monotonic() - begin
     sys.stderr.write(
         f'{took:6.2f} s  {trial.name} (healed in {trial.healing:.1f} s, '
-        f'{trial.requests} requests){": " if wrong else ""}{wrong or ""}\n')
+        f'{trial.requests} of {trial.most} requests){": " if wrong else ""}{wrong or ""}\n')
     return wrong
 
 
@@ -85,6 +85,7 @@ def main():
     bench = None
     try:
         bench = fault_trial.Bench(top, pathlib.Path(build).resolve())
+        bench.quiet = fault_cases.Case('no fault')
         ran, wrong = run_all(bench, seed, trials(how, seed, sys.argv[4:]))
         for (case, origin, warmth), error in wrong:
             print(f'\nFAILED (seed {seed}): {case.name}/{origin}/{warmth}: '
