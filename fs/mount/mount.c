@@ -3,12 +3,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +28,7 @@
 enum {
 	MOUNT_LOG_MAX = 4 << 20, /* a longer log is set aside as .old */
 	MOUNT_ASK_MS = 5000,
+	MOUNT_LOOK_MS = 2000,     /* a daemon that lives takes microseconds */
 	MOUNT_UNMOUNT_MS = 60000, /* the kernel forgets file by file */
 	MOUNT_NOBODY_MS = 3000,   /* busy, and nobody uses it */
 	MOUNT_STACK_MAX = 64,     /* dead mounts on top of each other */
@@ -39,13 +42,47 @@ is_ours(const struct mount_entry *e)
 	return strcmp(e->type, MOUNT_TABLE_TYPE) == 0;
 }
 
-/* Not by stat(2): the kernel may answer that by itself. */
+/* In a process of its own, that holds nothing of ours open: if the daemon lives
+ * and does not answer, this waits for it, and perhaps nothing can end it. */
+static _Noreturn void
+look(const char *dir, int to)
+{
+	struct statfs st;
+	char dead;
+
+	if (fork() != 0)
+		_exit(0);
+	(void)dup2(to, 0);
+	(void)close_range(1, ~0U, 0);
+	/* Not by stat(2): the kernel may answer that by itself. */
+	dead = statfs(dir, &st) < 0 && errno == ENOTCONN;
+	(void)!write(0, &dead, 1);
+	_exit(0);
+}
+
+/* A mount whose daemon does not answer in time is not dead. */
 static bool
 is_dead(const char *dir)
 {
-	struct statfs st;
+	struct pollfd p = { .events = POLLIN };
+	char dead = 0;
+	int fds[2];
+	pid_t pid;
 
-	return statfs(dir, &st) < 0 && errno == ENOTCONN;
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return false;
+	pid = fork();
+	if (pid == 0)
+		look(dir, fds[1]);
+	(void)close(fds[1]);
+	p.fd = fds[0];
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	if (pid < 0 || poll(&p, 1, MOUNT_LOOK_MS) <= 0 ||
+	    read(fds[0], &dead, 1) != 1)
+		dead = 0;
+	(void)close(fds[0]);
+	return dead != 0;
 }
 
 /* Something is mounted at dir: take it off if it is ours and dead. */

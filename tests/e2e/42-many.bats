@@ -410,6 +410,18 @@ fails_to_list () {
 	[[ $output == *"$PWD/in/b"* ]]
 }
 
+@test "a mount that does not answer holds up nobody who does not ask for it" {
+	local worker
+	datamount -q --no-source "$REPO@v1" data
+	worker=$(status_of data worker)
+	mkdir "$T/other"
+	kill -STOP "$worker"
+	# As for another user, who finds no daemon's socket.
+	XDG_RUNTIME_DIR=$T/other run timeout 60 datamount status
+	kill -CONT "$worker"
+	[ "$status" -eq 0 ]
+}
+
 @test "a pin elsewhere is known to status, update and sync" {
 	mkdir pins
 	datamount -q --source pins/d.source "$REPO@v1" data
