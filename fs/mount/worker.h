@@ -37,7 +37,9 @@ struct worker_start {
 	bool sick; /* answer EIO to all but getattr of the root */
 };
 
-enum { WORKER_READERS = 4, WORKER_RUNNERS = 2, WORKER_IO_MAX = 1 << 20 };
+/* A reader that waits for the disk keeps its thread, so there are as many as
+ * a disk likes to have reads at once. */
+enum { WORKER_READERS = 16, WORKER_RUNNERS = 2, WORKER_IO_MAX = 1 << 20 };
 
 /* One of its threads. */
 struct thread {
