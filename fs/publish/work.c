@@ -3,9 +3,6 @@
  * item that no worker looked at, whole the first that the hasher did not.
  *
  *   head <= next <= tail, head <= whole <= tail <= head + RING
- *
- * Where the processor makes two digests in little more time than one, the
- * hasher makes a chunk's, too, and workers take the chunk after it.
  */
 #include "fs/publish/work.h"
 
@@ -18,7 +15,6 @@
 
 #include "cache/base/io.h"
 #include "cache/base/lock.h"
-#include "cache/base/sha256.h"
 #include "cache/pack/codec.h"
 #include "fs/format/limits.h"
 #include "fs/publish/packer.h"
@@ -35,9 +31,7 @@ struct work_queue {
 	struct packer *packer; /* immutable after open, as nthreads */
 	pthread_t thread[THREADS_MAX + 1];
 	unsigned nthreads;
-	bool both; /* immutable: the hasher makes the digests of chunks, too */
-	struct sha256 sha256;       /* the hasher's, if so */
-	struct digest_hasher *hash; /* the hasher's, if not */
+	struct digest_hasher *hash; /* the hasher's */
 
 	struct dm_mutex mu; /* guards all below; DM_RANK_PUBLISH */
 	pthread_cond_t todo, to_hash, done;
@@ -161,13 +155,16 @@ read_small(struct work *w, struct dm_err *err)
 	return 0;
 }
 
-/* Compress what was hashed, if it must be stored. */
+/* Hash the item's data, and compress it if it must be stored. */
 static int
 prepare(struct work *w, struct packer *p, struct codec *c, struct dm_err *err)
 {
 	const void *stored;
 	size_t size;
 
+	digest_of(&w->object.id, w->data, w->size);
+	if (w->kind == WORK_SMALL)
+		w->id = w->object.id;
 	w->object.kind = OBJECT_DATA;
 	w->object.plain_size = (uint32_t)w->size;
 	if (packer_known(p, &w->object.id, OBJECT_DATA, &w->known, err) < 0)
@@ -188,17 +185,12 @@ prepare(struct work *w, struct packer *p, struct codec *c, struct dm_err *err)
 }
 
 static void
-work_do(struct work_queue *q, struct work *w, struct codec *c)
+work_do(struct work *w, struct packer *p, struct codec *c)
 {
 	if (w->kind == WORK_SMALL && w->data == NULL &&
 	    read_small(w, &w->err) < 0)
 		return;
-	if (w->kind == WORK_SMALL || !q->both)
-		digest_of(&w->object.id, w->data, w->size);
-	if (w->kind == WORK_SMALL)
-		w->id = w->object.id;
-	/* the taker looks at w->err */
-	(void)prepare(w, q->packer, c, &w->err);
+	(void)prepare(w, p, c, &w->err); /* the taker looks at w->err */
 }
 
 static bool
@@ -213,35 +205,19 @@ for_hasher(const struct work *w)
 	return w->kind == WORK_CHUNK || w->kind == WORK_LARGE_END;
 }
 
-/* Is there an item that a worker can look at? */
-static bool
-any_todo_locked(const struct work_queue *q) DM_REQUIRES(q->mu)
-{
-	const struct work *w;
-
-	if (q->next == q->tail)
-		return false;
-	w = q->ring[q->next % RING];
-	return !q->both || !for_worker(w) || w->hashed;
-}
-
 /* The next item for a worker, or NULL when the queue is closing. */
 static struct work *
 next_todo_locked(struct work_queue *q) DM_REQUIRES(q->mu)
 {
-	struct work *w;
-
-	do {
-		while (!q->stopping && !any_todo_locked(q))
+	for (;;) {
+		while (!q->stopping && q->next == q->tail)
 			dm_cond_wait(&q->todo, &q->mu);
 		if (q->stopping)
 			return NULL;
-		w = q->ring[q->next++ % RING];
-	} while (!for_worker(w));
-	/* who woke for this one may have waited for the hasher */
-	if (q->both && any_todo_locked(q))
-		(void)pthread_cond_signal(&q->todo);
-	return w;
+		if (for_worker(q->ring[q->next % RING]))
+			return q->ring[q->next++ % RING];
+		q->next++;
+	}
 }
 
 static void *
@@ -257,7 +233,7 @@ worker(void *arg)
 		if (c == NULL)
 			(void)dm_fail(&w->err, DM_NOMEM, "compression");
 		else
-			work_do(q, w, c);
+			work_do(w, q->packer, c);
 		dm_lock(&q->mu);
 		w->done = true;
 		if (w == q->ring[q->head % RING])
@@ -287,27 +263,6 @@ next_to_hash_locked(struct work_queue *q) DM_REQUIRES(q->mu)
 /* The bytes of a chunk that is all zeros. */
 static uint8_t zeros[CHUNK_MAX];
 
-static void
-hash(struct work_queue *q, struct work *w)
-{
-	struct sha256 chunk;
-
-	if (w->kind == WORK_LARGE_END && q->both) {
-		sha256_end(&q->sha256, &w->id);
-		sha256_begin(&q->sha256);
-	} else if (w->kind == WORK_LARGE_END) {
-		digest_hasher_get(q->hash, &w->id);
-	} else if (!q->both) {
-		digest_hasher_add(q->hash, w->zeros ? zeros : w->data, w->size);
-	} else if (w->zeros) {
-		sha256_add(&q->sha256, zeros, w->size);
-	} else {
-		sha256_begin(&chunk);
-		sha256_add_both(&q->sha256, &chunk, w->data, w->size);
-		sha256_end(&chunk, &w->object.id);
-	}
-}
-
 /* The thread that makes the digests of whole large files. */
 static void *
 hasher(void *arg)
@@ -318,12 +273,14 @@ hasher(void *arg)
 	dm_lock(&q->mu);
 	while ((w = next_to_hash_locked(q)) != NULL) {
 		dm_unlock(&q->mu);
-		hash(q, w);
+		if (w->kind == WORK_CHUNK)
+			digest_hasher_add(q->hash, w->zeros ? zeros : w->data,
+			    w->size);
+		else
+			digest_hasher_get(q->hash, &w->id);
 		dm_lock(&q->mu);
 		q->whole++;
 		w->hashed = true;
-		if (q->both)
-			(void)pthread_cond_signal(&q->todo);
 		if (w == q->ring[q->head % RING])
 			(void)pthread_cond_signal(&q->done);
 	}
@@ -376,8 +333,6 @@ work_queue_open(struct work_queue **out, struct packer *packer,
 	dm_cond_init(&q->to_hash);
 	dm_cond_init(&q->done);
 	q->packer = packer;
-	q->both = sha256_usable();
-	sha256_begin(&q->sha256);
 	q->hash = digest_hasher_new();
 	if (q->hash == NULL)
 		return dm_fail(err, DM_NOMEM, "queue of work");
@@ -443,7 +398,7 @@ work_queue_put(struct work_queue *q, struct work *w)
 	dm_lock(&q->mu);
 	q->bytes += weight(w);
 	q->ring[q->tail++ % RING] = w;
-	if (for_worker(w) && (!q->both || w->hashed))
+	if (for_worker(w))
 		(void)pthread_cond_signal(&q->todo);
 	if (for_hasher(w))
 		(void)pthread_cond_signal(&q->to_hash);

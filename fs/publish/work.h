@@ -22,8 +22,7 @@ struct packer;
  *
  *   kind            a worker                      the hasher
  *   WORK_SMALL      reads, hashes, compresses
- *   WORK_CHUNK      hashes, compresses            adds it to the whole digest,
- *                                                 or hashes it before
+ *   WORK_CHUNK      hashes, compresses            adds it to the whole digest
  *   WORK_LARGE_END                                gives the whole digest
  *   others          nothing                       nothing
  *
