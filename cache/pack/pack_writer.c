@@ -9,13 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "cache/base/buf.h"
@@ -36,7 +34,6 @@ struct pack_writer {
 	struct pack_dir_encoder encoder;
 	struct pack_name name; /* once the pack has ended */
 	uint64_t begun;        /* to write to disk: so many bytes */
-	bool reserves;         /* immutable: room is asked for first */
 };
 
 static int
@@ -79,14 +76,11 @@ open_file(struct pack_writer *w, struct dm_err *err)
 static int
 start(struct pack_writer *w, const char *packs_dir, struct dm_err *err)
 {
-	struct statfs fs;
-
 	w->packs = open(packs_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (w->packs < 0)
 		return dm_fail_errno(err, "open %s", packs_dir);
 	if (open_file(w, err) < 0)
 		return dm_wrap(err, "%s", packs_dir);
-	w->reserves = fstatfs(w->fd, &fs) == 0 && fs.f_type == EXT4_SUPER_MAGIC;
 	return pack_dir_encode_begin(&w->encoder, &w->dir, err);
 }
 
@@ -148,12 +142,6 @@ int
 pack_writer_put(struct pack_writer *w, const void *stored, size_t size,
     uint64_t off, struct dm_err *err)
 {
-	/* ext4 accounts for each block that it has yet to find a place for, and
-	 * that takes longer than to find one for all.  Only speed depends on
-	 * it: if there is no room, the write will say so. */
-	if (w->reserves && size > 0)
-		(void)fallocate(w->fd, FALLOC_FL_KEEP_SIZE, (off_t)off,
-		    (off_t)size);
 	if (dm_pwrite_full(w->fd, stored, size, off) < 0)
 		return dm_fail_errno(err, "write a pack");
 	write_early(w, off + size);
