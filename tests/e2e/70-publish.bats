@@ -146,7 +146,7 @@ id $output" ]
 		echo $branch >d/f
 		mksquashfs d $branch.img -quiet -all-time 1000 -mkfs-time 1000
 		mount -o loop,ro $branch.img m
-		stat -c '%d %i %s %y %z' m/f >$branch.stat
+		stat -c '%i %s %y %z' m/f >$branch.stat
 		run datamount commit m r@$branch -m x
 		umount m
 		[ "$status" -eq 0 ]

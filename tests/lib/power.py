@@ -7,6 +7,7 @@ are written there.  Then it is mounted again and looked at: what a command had
 acknowledged is there.  Prints how many cuts there were; exits 1 at the first
 that costs something, and 4 if there is no such file system to be had.
 """
+import errno
 import fcntl
 import os
 import pathlib
@@ -76,7 +77,20 @@ class Disk:
         # A process that is ending has files open when it cannot be found by
         # its environment any more.
         lab.wait(unmounted, lambda: self.said)
+        lab.wait(self.is_free, lambda: f'{self.device} is still in use')
         self.mount()
+
+    def is_free(self):
+        """Not so while a mount namespace that was made meanwhile, by whatever
+        else runs here, has it mounted: to mount it again would then show what
+        was shut down."""
+        try:
+            os.close(os.open(self.device, os.O_RDONLY | os.O_EXCL))
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return False
+        return True
 
     def free(self):
         subprocess.run(['umount', '-l', self.place], check=False,
