@@ -48,7 +48,7 @@ static _Noreturn void
 look(const char *dir, int to)
 {
 	struct statfs st;
-	char dead;
+	bool dead;
 
 	if (fork() != 0)
 		_exit(0);
@@ -56,7 +56,7 @@ look(const char *dir, int to)
 	(void)close_range(1, ~0U, 0);
 	/* Not by stat(2): the kernel may answer that by itself. */
 	dead = statfs(dir, &st) < 0 && errno == ENOTCONN;
-	(void)!write(0, &dead, 1);
+	(void)!write(0, &dead, sizeof(dead));
 	_exit(0);
 }
 
@@ -65,7 +65,7 @@ static bool
 is_dead(const char *dir)
 {
 	struct pollfd p = { .events = POLLIN };
-	char dead = 0;
+	bool dead = false;
 	int fds[2];
 	pid_t pid;
 
@@ -79,10 +79,10 @@ is_dead(const char *dir)
 	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		continue;
 	if (pid < 0 || poll(&p, 1, MOUNT_LOOK_MS) <= 0 ||
-	    read(fds[0], &dead, 1) != 1)
-		dead = 0;
+	    read(fds[0], &dead, sizeof(dead)) != sizeof(dead))
+		dead = false;
 	(void)close(fds[0]);
-	return dead != 0;
+	return dead;
 }
 
 /* Something is mounted at dir: take it off if it is ours and dead. */
