@@ -1,7 +1,8 @@
+#include "cache/cache.h"
+
 #include "cache/base/clock.h"
 #include "cache/base/err.h"
 #include "cache/base/lock.h"
-#include "cache/cache.h"
 
 enum { OFFLINE_MS = 10000 }; /* before an origin is asked again */
 

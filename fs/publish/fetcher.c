@@ -180,7 +180,7 @@ drain(struct fetcher *f, struct block *b, int fd, uint64_t *off,
 	dm_lock(&b->mu);
 	b->unwanted = why->code != DM_OK;
 	while (!b->done && dm_cond_wait_until(&b->ended, &b->mu, until))
-		;
+		continue;
 	done = b->done;
 	came = b->bytes;
 	b->bytes = (struct dm_buf)DM_BUF(BLOCK);
@@ -210,7 +210,7 @@ get_block(struct fetcher *f, struct origin_get *get, int fd, uint64_t *off,
 
 	begin(f, get, &b);
 	while (!drain(f, &b, fd, off, &why))
-		;
+		continue;
 	rc = end(&b, err);
 	if (why.code == DM_OK)
 		return rc;
@@ -300,22 +300,22 @@ rest(struct fetcher *f)
 	return !ending;
 }
 
-/* How long another's file may stay as it is: a large one is hashed at its end,
- * and grows no more. */
+/* How long another's file of so many bytes may stay as it is: once all of it is
+ * there it is hashed, and grows no more.  What the pack is said to have would
+ * be a number of the origin's. */
 static uint64_t
-patience(struct fetcher *f, const struct moved_place *pack)
+patience(struct fetcher *f, off_t size)
 {
 	uint64_t ms = f->opt.timeout_ms / 10;
 
-	return (ms > 0 ? ms : WAIT_MS) +
-	    (pack->dir_off + pack->dir_len) / HASHED_A_MS;
+	return (ms > 0 ? ms : WAIT_MS) + (uint64_t)size / HASHED_A_MS;
 }
 
 /* Open a temporary file and lock it; *got: it is ours alone until it is
  * closed.  Not so if another has it who does not get on. */
 static int
-lock_temp(struct fetcher *f, const struct moved_place *pack, const char *temp,
-    int *out, bool *got, struct dm_err *err)
+lock_temp(struct fetcher *f, const char *temp, int *out, bool *got,
+    struct dm_err *err)
 {
 	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	int at = f->opt.folder->fd;
@@ -345,7 +345,7 @@ lock_temp(struct fetcher *f, const struct moved_place *pack, const char *temp,
 			return 0;
 		if (is.st_size != size) {
 			size = is.st_size;
-			until = dm_now_ms() + patience(f, pack);
+			until = dm_now_ms() + patience(f, size);
 		}
 		if (!locked && !rest(f))
 			return dm_fail(err, DM_CANCELLED, "the copy ends");
@@ -356,14 +356,14 @@ lock_temp(struct fetcher *f, const struct moved_place *pack, const char *temp,
  * what came before this.  While another has it and gets on, wait for that;
  * else (he may be stopped) take the next name. */
 static int
-open_temp(struct fetcher *f, const struct moved_place *pack, const char *path,
-    char temp[TEMP_PATH], int *out, struct dm_err *err)
+open_temp(struct fetcher *f, const char *path, char temp[TEMP_PATH], int *out,
+    struct dm_err *err)
 {
 	bool got = false;
 
 	(void)snprintf(temp, TEMP_PATH, "%s.tmp", path);
 	for (unsigned i = 2;; i++) {
-		if (lock_temp(f, pack, temp, out, &got, err) < 0)
+		if (lock_temp(f, temp, out, &got, err) < 0)
 			return -1;
 		if (got)
 			return 0;
@@ -415,7 +415,7 @@ fetch_pack(struct fetcher *f, const struct moved_place *pack, const char *path,
 
 	(void)snprintf(parent, sizeof(parent), "%.8s", path); /* packs/AA */
 	if (make_dir(f, parent, err) < 0 ||
-	    open_temp(f, pack, path, temp, &fd, err) < 0)
+	    open_temp(f, path, temp, &fd, err) < 0)
 		return -1;
 	/* Another may have been faster; also meanwhile, by another name. */
 	there = is_there(f, path, &pack->pack);
