@@ -137,7 +137,7 @@ fault_reply(struct task *t, const struct dm_err *err)
 		worker_doubt(w);
 	if (err->code == DM_CANCELLED)
 		shared_count(w->start.shared, STAT_interrupted, 1);
-	else
+	else if (!t->scout) /* who needs it asks again, and is told */
 		note(w, t, err);
 	task_refuse(t, dm_err_errno(err));
 }

@@ -5,17 +5,23 @@
 #include "fs/mount/task.h"
 #include "fs/mount/worker.h"
 
+uint64_t
+late_ms(uint64_t timeout_ms)
+{
+	uint64_t ms = timeout_ms / 10;
+
+	if (ms < LATE_MS_MIN)
+		return LATE_MS_MIN;
+	return ms > LATE_MS_MAX ? LATE_MS_MAX : ms;
+}
+
 void
 late_note(const struct task *t)
 {
 	struct worker *w = t->worker;
-	uint64_t ms = w->start.spec->timeout_ms / 10;
+	uint64_t ms = late_ms(w->start.spec->timeout_ms);
 	struct late_read *l;
 
-	if (ms < LATE_MS_MIN)
-		ms = LATE_MS_MIN;
-	if (ms > LATE_MS_MAX)
-		ms = LATE_MS_MAX;
 	dm_lock(&w->fault_mu);
 	l = &w->late[w->late_next++ % LATE_READS];
 	l->ino = t->ino;

@@ -25,6 +25,9 @@ struct late_read {
 	uint64_t until_ms; /* clock.h */
 };
 
+/* Such a moment, for a mount's timeout. */
+uint64_t late_ms(uint64_t timeout_ms);
+
 /* t, a read or a lookup that had its time, has timed out. */
 void late_note(const struct task *t);
 

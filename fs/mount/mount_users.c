@@ -14,8 +14,9 @@
 #include "cache/base/io.h"
 #include "fs/mount/mount.h"
 #include "fs/mount/mount_table.h"
+#include "fs/mount/scout.h"
 
-enum { MOUNT_USERS_SHOWN = 5 };
+enum { MOUNT_USERS_SHOWN = 5, USER_NAME = 64 };
 
 static bool
 link_below(int dirfd, const char *name, const char *dir)
@@ -80,21 +81,39 @@ uses(int proc, const char *dir)
 	    map_below(proc, dir);
 }
 
+static void
+read_name(int proc, char out[USER_NAME])
+{
+	int fd = openat(proc, "comm", O_RDONLY | O_CLOEXEC);
+	ssize_t got;
+
+	(void)snprintf(out, USER_NAME, "?");
+	if (fd < 0)
+		return;
+	got = dm_read_full(fd, out, USER_NAME - 1);
+	out[got > 0 ? got : 0] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+	(void)close(fd);
+}
+
+/* A daemon's own, which lets go at once. */
+static bool
+is_scout(int proc)
+{
+	char comm[USER_NAME];
+
+	read_name(proc, comm);
+	return strcmp(comm, SCOUT_NAME) == 0;
+}
+
 /* Append "name (pid)". */
 static void
 name_user(int proc, const char *pid, char *out, size_t size)
 {
-	char comm[64] = "?";
+	char comm[USER_NAME];
 	size_t n = strlen(out);
-	int fd = openat(proc, "comm", O_RDONLY | O_CLOEXEC);
 
-	if (fd >= 0) {
-		ssize_t got = dm_read_full(fd, comm, sizeof(comm) - 1);
-
-		comm[got > 0 ? got : 0] = '\0';
-		comm[strcspn(comm, "\n")] = '\0';
-		(void)close(fd);
-	}
+	read_name(proc, comm);
 	(void)snprintf(out + n, size - n, "%s%s (%s)", n > 0 ? ", " : "", comm,
 	    pid);
 }
@@ -132,7 +151,7 @@ mount_users(const char *dir, char *out, size_t size)
 		    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (proc < 0)
 			continue;
-		if (uses(proc, dir)) {
+		if (uses(proc, dir) && !is_scout(proc)) {
 			name_user(proc, e->d_name, out, size);
 			shown++;
 		} else if (is_hidden(proc)) {

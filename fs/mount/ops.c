@@ -16,6 +16,7 @@
 #include "fs/mount/late.h"
 #include "fs/mount/mount.h"
 #include "fs/mount/passthrough.h"
+#include "fs/mount/scout.h"
 #include "fs/mount/tracing.h"
 #include "fs/mount/worker.h"
 #include "fs/mount/xattr.h"
@@ -24,7 +25,6 @@ enum {
 	OPS_MAX_BACKGROUND = 1024, /* with 12, hits starve behind misses */
 	OPS_CONGESTION = 768,
 	OPS_BLOCK = 4096,
-	OPS_DOTS = 2, /* . and .. come before the children */
 };
 
 static void
@@ -33,6 +33,53 @@ count(fuse_req_t req, enum shared_stat which)
 	struct worker *w = fuse_req_userdata(req);
 
 	shared_count(w->start.shared, which, 1);
+}
+
+/* Have the scout do what was planned, if what is known here says where. */
+static bool
+send_scout(const struct task *t, const struct scouting_plan *plan)
+{
+	struct scout_order o = {
+		.first = plan->first,
+		.count = plan->count,
+		.files = plan->files,
+	};
+
+	return version_recall_path(t->worker->version, plan->dir, o.path,
+		   sizeof(o.path)) &&
+	    strlen(o.path) < sizeof(o.path) - 1 && /* it was not cut off */
+	    scout_send(t->worker->start.order_fd, &o);
+}
+
+/* Does a reader ask, and is there a scout who could help him? */
+static bool
+is_scouted(const struct task *t)
+{
+	const struct worker *w = t->worker;
+
+	return !t->scout && w->start.order_fd >= 0 &&
+	    atomic_load(&w->start.shared->scout) != 0;
+}
+
+static void
+scout_files(const struct task *t, const struct version_node *file)
+{
+	struct scouting_plan plan[SCOUTING_PLANS];
+	unsigned n = scouting_read(&t->worker->scouting, file, plan);
+
+	/* For want of room: the reader asks for himself. */
+	for (unsigned i = 0; i < n; i++)
+		(void)send_scout(t, &plan[i]);
+}
+
+static void
+scout_names(const struct task *t, const struct version_node *dir)
+{
+	struct scouting_plan plan;
+
+	if (scouting_lookup(&t->worker->scouting, dir, &plan) &&
+	    !send_scout(t, &plan))
+		scouting_retract(&t->worker->scouting, &plan);
 }
 
 static void
@@ -66,12 +113,15 @@ run_lookup(struct task *t, struct dm_err *err)
 	if (version_node(v, t->ino, &dir, &t->wait, err) < 0 ||
 	    version_lookup(v, &dir, t->name, strlen(t->name), &node, &found,
 		&t->wait, err) < 0) {
-		if (err->code == DM_OFFLINE && !t->late)
+		if (err->code == DM_OFFLINE && !t->late && !t->scout)
 			late_note(t);
 		return -1;
 	}
-	if (found)
+	if (found) {
 		attr_entry(t->worker, &node, &e);
+		if (is_scouted(t))
+			scout_names(t, &dir);
+	}
 	task_settle(t);
 	(void)fuse_reply_entry(t->req, &e); /* ino 0: there is none, for ever */
 	return 0;
@@ -156,10 +206,12 @@ run_read(struct task *t, struct dm_err *err)
 	tracing_note(t->worker, &node, (uint64_t)t->off, t->size);
 	if (version_read(v, &node, t->on->buf, t->size, (uint64_t)t->off, &n,
 		&t->wait, err) < 0) {
-		if (err->code == DM_OFFLINE && !t->late)
+		if (err->code == DM_OFFLINE && !t->late && !t->scout)
 			late_note(t);
 		return -1;
 	}
+	if (is_scouted(t) && t->off == 0)
+		scout_files(t, &node);
 	shared_count(s, STAT_read, 1);
 	shared_count(s, STAT_bytes_read, n);
 	fault_clear(t->worker, t->ino);

@@ -4,6 +4,10 @@
 
 #include <fuse3/fuse_lowlevel.h>
 
+/* . and .. come before the children: entry number n of a directory is at the
+ * offset n + OPS_DOTS of its listing. */
+enum { OPS_DOTS = 2 };
+
 /* The session's userdata is the struct worker. */
 extern const struct fuse_lowlevel_ops ops_table;
 

@@ -73,6 +73,7 @@ struct shared_note {
 	uint32_t deaths;     /* of workers, while they ran it; see
 			      * shared_bury() */
 	uint32_t pid;        /* of the process that asks */
+	bool scout;          /* that was the scout of the time */
 	uint32_t error;      /* errno of an open that was, or will be, told that
 			      * it failed; 0: none will be */
 	_Atomic uint64_t interrupted; /* its unique: the caller was killed, or
@@ -111,6 +112,7 @@ void shared_add_place(struct shared_place *sum,
 
 struct shared {
 	_Atomic uint32_t major, minor; /* of the mount; the supervisor's */
+	_Atomic uint32_t scout;        /* its process; 0: none; likewise */
 	uint32_t confined; /* enum confine_part: in force in the worker */
 	uint32_t said;     /* of those that are not, it has been said */
 	_Atomic uint64_t stats[SHARED_STATS];

@@ -276,7 +276,8 @@ whole(const struct supervisor *s)
 	set(o, "log", text(s->log));
 	set(o, "pid", json_integer(getpid()));
 	set(o, "worker", json_integer(s->worker));
-	set(o, "warden", json_integer(s->warden.pid));
+	set(o, "warden", json_integer(s->warden.apart.pid));
+	set(o, "scout", json_integer(s->scout.apart.pid));
 	set(o, "confined", text(confined));
 	set(o, "unconfined", json_boolean(spec->unconfined));
 	set(o, "foreground", json_boolean(spec->foreground));

@@ -121,20 +121,40 @@ still_mounted(const struct supervisor *s)
 	return found && e.major == s->major && e.minor == s->minor;
 }
 
+/* It would be in the way.  If the mount stays, another begins. */
+static void
+dismiss_scout(struct supervisor *s)
+{
+	if (s->scout.apart.gone_fd >= 0)
+		s->scout_ms = dm_now_ms() + SUPERVISOR_REST_MS;
+	scout_stop(&s->scout, s->shared);
+}
+
 static int
 take_off(struct supervisor *s, bool lazy, struct dm_err *err)
 {
 	if (!s->mounted)
 		return 0;
+	dismiss_scout(s);
 	if (still_mounted(s) && unmount_dir(s->spec->dir, lazy, err) < 0 &&
 	    err->code != DM_NOTFOUND)
 		return -1;
 	s->mounted = false;
+	s->scout_ms = DM_NEVER_MS;
 	control_close(&s->control); /* the mount point is free for others */
 	return 0;
 }
 
 /* ---- workers ---- */
+
+/* Where files are opened and read without the daemon nobody knows what will be
+ * read next; and of what a reader finds ready a trace would not tell. */
+static bool
+is_scouted(const struct supervisor *s)
+{
+	return s->spec->io != MOUNT_IO_PASSTHROUGH &&
+	    s->spec->record_trace[0] == '\0';
+}
 
 /* In the child: nothing of the supervisor's but the request memory. */
 static void
@@ -145,7 +165,8 @@ become_worker(struct supervisor *s, int report, pid_t supervisor)
 		.shared = s->shared,
 		.fuse_fd = fuse_session_fd(s->session),
 		.report_fd = report,
-		.gone_fd = s->warden.gone_fd,
+		.order_fd = is_scouted(s) ? s->scout.write_fd : -1,
+		.gone_fd = s->warden.apart.gone_fd,
 		.supervisor = supervisor,
 		.uid = getuid(),
 		.gid = getgid(),
@@ -162,6 +183,7 @@ become_worker(struct supervisor *s, int report, pid_t supervisor)
 		(void)close(s->control.dir_fd);
 	close_fd(&s->notify_fd);
 	warden_leave(&s->warden);
+	scout_leave(&s->scout);
 	worker_main(&start);
 }
 
@@ -364,6 +386,20 @@ tell_result(struct supervisor *s, const struct dm_err *err)
 	close_fd(&s->result_fd);
 }
 
+/* Without a scout all is well, and slower. */
+static void
+begin_scout(struct supervisor *s)
+{
+	struct scout_mount m = { s->spec->dir, s->major, s->minor };
+	struct dm_err err = { 0 };
+
+	s->scout_ms = DM_NEVER_MS;
+	if (scout_start(&s->scout, &m, s->shared, &err) == 0)
+		return;
+	dm_log(DM_LOG_WARN, "mount", "%s", err.text);
+	s->scout_ms = dm_now_ms() + SUPERVISOR_REST_MS;
+}
+
 /* A worker says that it is ready, or why it cannot be. */
 static void
 on_report(struct supervisor *s, struct dm_err *err)
@@ -394,6 +430,8 @@ on_report(struct supervisor *s, struct dm_err *err)
 	}
 	s->usable = true;
 	raise_read_ahead(s);
+	if (is_scouted(s) && atomic_load(&s->shared->io) == SHARED_IO_DAEMON)
+		begin_scout(s);
 	dm_log(DM_LOG_INFO, "mount", "%s is mounted", s->spec->dir);
 	tell_result(s, &report);
 	if (s->notify_fd >= 0)
@@ -534,6 +572,8 @@ on_time(struct supervisor *s)
 	}
 	if (now >= s->warden_ms)
 		replace_warden(s);
+	if (now >= s->scout_ms)
+		begin_scout(s);
 	if (now < s->wake_ms)
 		return;
 	s->wake_ms = DM_NEVER_MS;
@@ -569,7 +609,8 @@ sooner(uint64_t a, uint64_t b)
 static int
 wait_ms(const struct supervisor *s)
 {
-	uint64_t next = sooner(sooner(s->wake_ms, s->warden_ms), s->leave_ms),
+	uint64_t next = sooner(sooner(s->wake_ms, s->warden_ms),
+		     sooner(s->scout_ms, s->leave_ms)),
 		 now = dm_now_ms();
 
 	if (next == DM_NEVER_MS)
@@ -585,22 +626,34 @@ on_warden(struct supervisor *s)
 	replace_warden(s);
 }
 
+/* Who waited for the mount to become usable does so no more. */
+static void
+on_left(struct supervisor *s, struct dm_err *err)
+{
+	if (s->usable || s->result_fd < 0)
+		return;
+	close_fd(&s->result_fd);
+	(void)dm_fail(err, DM_CANCELLED, "interrupted");
+	leave(s);
+}
+
 static void
 loop(struct supervisor *s, struct dm_err *err)
 {
 	while (!s->ended) {
-		struct pollfd p[6] = {
+		struct pollfd p[7] = {
 			{ .fd = s->signal_fd, .events = POLLIN },
 			{ .fd = s->report_fd, .events = POLLIN },
 			{ .fd = s->control.fd, .events = POLLIN },
 			{ .fd = s->result_fd }, /* for its error alone */
-			{ .fd = s->warden.gone_fd },
+			{ .fd = s->warden.apart.gone_fd },
 			{ .fd = -1, .events = POLLIN },
+			{ .fd = s->scout.apart.gone_fd },
 		};
 
 		if (is_alone(s) && !s->full)
 			p[5].fd = fuse_session_fd(s->session);
-		if (poll(p, 6, wait_ms(s)) < 0 && errno != EINTR) {
+		if (poll(p, 7, wait_ms(s)) < 0 && errno != EINTR) {
 			(void)dm_fail_errno(err, "poll");
 			return;
 		}
@@ -610,13 +663,12 @@ loop(struct supervisor *s, struct dm_err *err)
 			on_signal(s, err);
 		if (p[2].revents != 0 && s->control.fd >= 0)
 			on_client(s);
-		if (p[3].revents != 0 && !s->usable && s->result_fd >= 0) {
-			close_fd(&s->result_fd);
-			(void)dm_fail(err, DM_CANCELLED, "interrupted");
-			leave(s);
-		}
+		if (p[3].revents != 0)
+			on_left(s, err);
 		if (p[4].revents != 0)
 			on_warden(s);
+		if (p[6].revents != 0)
+			dismiss_scout(s);
 		if ((p[5].revents & POLLERR) != 0) /* unmounted */
 			s->ended = true;
 		on_time(s);
@@ -659,6 +711,8 @@ clean_up(struct supervisor *s)
 		(void)kill(s->worker, SIGKILL);
 		(void)waitpid(s->worker, NULL, 0);
 	}
+	scout_stop(&s->scout, s->shared);
+	scout_close(&s->scout);
 	warden_dismiss(&s->warden);
 	control_close(&s->control);
 	close_fd(&s->signal_fd);
@@ -681,10 +735,12 @@ supervisor_run(const struct mount_spec *spec, int result_fd, const char *log,
 		.result_fd = result_fd,
 		.notify_fd = spec->notify_fd,
 		.control = { -1, -1, "" },
-		.warden = { .life_fd = -1, .gone_fd = -1 },
+		.warden = { .apart = { .gone_fd = -1 }, .life_fd = -1 },
 		.tracing = { .record_fd = -1, .replay_fd = -1 },
 		.wake_ms = DM_NEVER_MS,
+		.scout = { { .gone_fd = -1 }, -1, -1 },
 		.warden_ms = DM_NEVER_MS,
+		.scout_ms = DM_NEVER_MS,
 		.leave_ms = DM_NEVER_MS,
 		.alone_ms = DM_NEVER_MS,
 		.since = (int64_t)time(NULL),
@@ -698,6 +754,7 @@ supervisor_run(const struct mount_spec *spec, int result_fd, const char *log,
 	if (rc == 0 && shared_new(&s.shared, err) == 0 &&
 	    tracing_open(&s.tracing, spec, err) == 0 &&
 	    control_listen(&s.control, spec->dir, err) == 0 &&
+	    scout_open(&s.scout, err) == 0 &&
 	    warden_start(&s.warden, spec->dir, s.shared, err) == 0 &&
 	    do_mount(&s, err) == 0 &&
 	    tracing_begin(&s.tracing, spec, err) == 0 &&

@@ -10,6 +10,7 @@
 #include "cache/base/attr.h"
 #include "cache/base/err.h"
 #include "fs/mount/control.h"
+#include "fs/mount/scout.h"
 #include "fs/mount/shared.h"
 #include "fs/mount/tracing.h"
 #include "fs/mount/warden.h"
@@ -47,6 +48,7 @@ struct supervisor {
 	    notify_fd; /* -1: none */
 	struct control_server control;
 	struct warden warden;
+	struct scout scout;
 	struct tracing tracing;
 
 	pid_t worker;       /* 0: none now */
@@ -57,6 +59,7 @@ struct supervisor {
 	uint64_t wake_ms;   /* when to start the worker that was put off, or to
 			     * replace the sick one */
 	uint64_t warden_ms; /* when to try again to start a warden */
+	uint64_t scout_ms;  /* likewise a scout */
 	uint64_t leave_ms;  /* when to end, users or not; DM_NEVER_MS */
 	uint64_t deaths[SUPERVISOR_DEATHS]; /* the last ones that counted */
 	unsigned ndeaths;

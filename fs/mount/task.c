@@ -11,7 +11,9 @@
 #include "cache/base/clock.h"
 #include "cache/base/err.h"
 #include "fs/mount/fault.h"
+#include "fs/mount/late.h"
 #include "fs/mount/mount.h"
+#include "fs/mount/scout.h"
 #include "fs/mount/worker.h"
 
 enum { TASK_STOP_MS = 2000 };
@@ -138,6 +140,7 @@ park(struct task *t)
 	struct shared *s = t->worker->start.shared;
 	struct thread *on = t->on;
 	int expected = TASK_RUNNING;
+	unsigned waiting;
 
 	if (!t->watched) {
 		t->watched = true;
@@ -145,7 +148,7 @@ park(struct task *t)
 	}
 	shared_count(s, STAT_parked, 1);
 	dm_lock(&p->run_mu);
-	p->parked++;
+	waiting = ++p->parked;
 	/* An earlier worker may have been told. */
 	if (p->stopping ||
 	    atomic_load(&s->notes[t->slot].interrupted) == t->unique)
@@ -153,7 +156,7 @@ park(struct task *t)
 	dm_unlock(&p->run_mu);
 	/* An interrupt during the run found nothing to cancel; and what comes
 	 * late waits for nothing. */
-	t->over = t->late;
+	t->over = t->late || t->hasty || (t->scout && waiting > SCOUT_WAITING);
 	if (t->over || atomic_load(&t->interrupted))
 		cache_wait_cancel(t->worker->cache, &t->wait);
 	on->parked = true;
@@ -214,12 +217,22 @@ run(struct task *t)
 	} while (!park(t));
 }
 
+/* Who comes to a page that the scout asked for waits as long as that does, and
+ * then for what he asks for himself. */
+static uint64_t
+timeout_of(const struct task *t)
+{
+	uint64_t ms = t->worker->start.spec->timeout_ms;
+
+	return t->scout ? late_ms(ms) : ms;
+}
+
 void
 task_start(fuse_req_t req, fuse_ino_t ino, const char *what, task_run_fn fn)
 {
 	struct task *t = task_of(req);
 	struct worker *w = t->worker;
-	uint64_t timeout = w->start.spec->timeout_ms,
+	uint64_t timeout = timeout_of(t),
 		 started = w->start.shared->notes[t->slot].started_ms;
 
 	t->req = req;

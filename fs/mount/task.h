@@ -53,6 +53,8 @@ struct task {
 	uint64_t unique; /* of the request */
 	bool replayed;   /* an earlier worker may have answered it */
 	bool watched;    /* libfuse tells us of interrupts */
+	bool scout;      /* the scout asks: see scout.h */
+	bool hasty;      /* and is not to wait */
 	bool late;       /* see late.h: it is not to wait */
 	bool over;       /* and would have had to */
 	_Atomic int state;

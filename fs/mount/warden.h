@@ -2,9 +2,8 @@
 #ifndef DM_MOUNT_WARDEN_H
 #define DM_MOUNT_WARDEN_H
 
-#include <sys/types.h>
-
 #include "cache/base/attr.h"
+#include "fs/mount/apart.h"
 
 struct dm_err;
 struct shared;
@@ -13,14 +12,10 @@ struct shared;
  * It waits for the end of the supervisor.  If that was not announced, the
  * supervisor was killed: the warden takes the mount off, so that nobody finds
  * it half there.  The worker cannot: it is confined.
- *
- * It is nobody's child, has a copy of the supervisor's memory that is never
- * touched, and no descriptor but its two pipes and standard error.
  */
 struct warden {
-	pid_t pid;
+	struct apart apart; /* its gone_fd ends when the warden does */
 	int life_fd; /* while it is open, the supervisor lives; -1: no warden */
-	int gone_fd; /* ends when the warden does; likewise */
 };
 
 /* Before anything is mounted.  What is mounted at dir is the supervisor's if

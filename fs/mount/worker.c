@@ -153,6 +153,24 @@ refused(struct thread *th, unsigned slot)
 	return false;
 }
 
+/* What the kernel reads ahead for the scout may wait. */
+static void
+know_scout(struct worker *w, struct task *t, const struct fuse_in_header *h)
+{
+	t->scout = w->start.shared->notes[t->slot].scout;
+	t->hasty = t->scout && h->opcode != FUSE_READ;
+}
+
+/* By the one of now: when it is begun again there may be another. */
+static bool
+is_scouts(struct shared *s, uint32_t pid)
+{
+	if (pid == 0 || pid != atomic_load(&s->scout))
+		return false;
+	shared_count(s, STAT_scouted, 1);
+	return true;
+}
+
 bool
 worker_handle(struct thread *th, unsigned slot)
 {
@@ -163,6 +181,7 @@ worker_handle(struct thread *th, unsigned slot)
 	if (note->started_ms == 0) {
 		note->started_ms = dm_now_ms();
 		note->pid = h->pid;
+		note->scout = is_scouts(w->start.shared, h->pid);
 	}
 	th->parked = false;
 	if (!refused(th, slot)) {
@@ -179,6 +198,7 @@ worker_handle(struct thread *th, unsigned slot)
 		w->pool.tasks[slot].unique = h->unique;
 		w->pool.tasks[slot].replayed = th->replays;
 		w->pool.tasks[slot].late = false;
+		know_scout(w, &w->pool.tasks[slot], h);
 		h->pid = slot; /* task_of() finds it by this */
 		fuse_session_process_buf(w->session, &buf);
 	}
@@ -641,6 +661,7 @@ set_up(struct worker *w, struct dm_err *err)
 
 	dm_mutex_init(&w->fault_mu, DM_RANK_WORKER);
 	lookout_init(&w->lookout);
+	scouting_init(&w->scouting);
 	if (commit_decode(&w->commit, spec->commit, spec->commit_size, err) < 0)
 		return dm_wrap(err, "commit");
 	w->root.ino = FUSE_ROOT_ID;
@@ -679,6 +700,7 @@ tear_down(struct worker *w)
 	origin_close(w->origin);
 	task_pool_release(&w->pool);
 	lookout_release(&w->lookout);
+	scouting_release(&w->scouting);
 }
 
 /* Signals wait for serve(), and threads inherit that; but what tells of a bug

@@ -15,6 +15,7 @@
 #include "fs/mount/late.h"
 #include "fs/mount/lookout.h"
 #include "fs/mount/opens.h"
+#include "fs/mount/scouting.h"
 #include "fs/mount/task.h"
 #include "fs/mount/tracing.h"
 #include "fs/version/version.h"
@@ -30,7 +31,8 @@ struct worker_start {
 	int fuse_fd;
 	int report_fd; /* gets one struct dm_err: DM_OK, or why it failed */
 	struct tracing tracing;
-	int gone_fd; /* ends with the supervisor's warden; -1: none */
+	int order_fd; /* takes orders for the scout; -1: there is none */
+	int gone_fd;  /* ends with the supervisor's warden; -1: none */
 	pid_t supervisor;
 	uid_t uid; /* of who mounted */
 	gid_t gid;
@@ -72,6 +74,7 @@ struct worker {
 
 	struct opens opens;       /* locks itself */
 	struct lookout lookout;   /* likewise */
+	struct scouting scouting; /* likewise */
 	struct task_pool pool;    /* likewise */
 	struct dm_mutex fault_mu; /* of faults: see fault.c; and of lines
 				   * of a trace */

@@ -147,6 +147,7 @@ version_open_subtree(struct version **out, struct version *v, const char *path,
 	v->root = node;
 	v->root.ino = 1;
 	v->root.parent = 1;
+	v->root.number = 0;
 	v->root.depth = 0;
 	*out = dm_steal(&owned);
 	return 0;
@@ -327,6 +328,7 @@ make_node(const struct version_node *dir, const struct place *p, uint32_t i,
 	*out = (struct version_node){
 		.ino = dir->ino + 1 + p->entries_before + e->before,
 		.parent = dir->ino,
+		.number = p->children_before + i,
 		.depth = dir->depth + 1,
 		.kind = e->kind,
 		.how = e->how,

@@ -49,6 +49,7 @@ void version_close(struct version *v);
 /* A found entry; a plain value that stays good as long as the version. */
 struct version_node {
 	uint64_t ino, parent; /* the root's parent is itself */
+	uint64_t number;      /* among the direct entries of the parent */
 	unsigned depth;       /* of the entry below the mounted root: root 0 */
 	enum tree_kind kind;
 	uint8_t how;   /* as tree_entry.how */

@@ -385,6 +385,7 @@ start(void)
 	kernel_end = pair[1];
 	worker_end = pair[0];
 	w.start.spec = &spec;
+	w.start.order_fd = -1;
 	MUST(shared_new(&w.start.shared, &err));
 	dm_mutex_init(&w.fault_mu, DM_RANK_WORKER);
 	MUST(commit_decode(&w.commit, spec.commit, spec.commit_size, &err));

@@ -77,6 +77,7 @@ start(struct fixture *f, bool sick)
 		.spec = &f->spec,
 		.shared = f->shared,
 		.fuse_fd = f->worker_end,
+		.order_fd = -1,
 		.gone_fd = -1,
 		.supervisor = getpid(),
 		.uid = 12,
@@ -640,6 +641,7 @@ test_a_broken_commit_is_reported(void **state)
 		.spec = &f->spec,
 		.shared = f->shared,
 		.fuse_fd = f->worker_end,
+		.order_fd = -1,
 		.gone_fd = -1,
 		.supervisor = getpid(),
 	};
