@@ -55,10 +55,7 @@ send_scout(const struct task *t, const struct scouting_plan *plan)
 static bool
 is_scouted(const struct task *t)
 {
-	const struct worker *w = t->worker;
-
-	return !t->scout && w->start.order_fd >= 0 &&
-	    atomic_load(&w->start.shared->scout) != 0;
+	return !t->scout && atomic_load(&t->worker->start.shared->scout) != 0;
 }
 
 static void
@@ -78,8 +75,8 @@ scout_names(const struct task *t, const struct version_node *dir)
 	struct scouting_plan plan;
 
 	if (scouting_lookup(&t->worker->scouting, dir, &plan) &&
-	    !send_scout(t, &plan))
-		scouting_retract(&t->worker->scouting, &plan);
+	    send_scout(t, &plan))
+		scouting_listed(&t->worker->scouting, &plan);
 }
 
 static void

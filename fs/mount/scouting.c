@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fs/format/limits.h"
+#include "fs/mount/scout.h"
 #include "fs/version/version.h"
 
 enum {
@@ -10,7 +11,6 @@ enum {
 	STEP = 8,  /* entries from one file to the next of a row */
 	NEAR = 64, /* entries to where he may come to be seen again */
 	SLICE = 256,
-	BATCH_BYTES = 4 << 20,
 	BATCH_MOST = 32,
 	BATCH_LEAST = 4,
 	/* A lookup takes as long as to list 7 entries, measured: so listing
@@ -110,7 +110,7 @@ advance(struct scouting_reader *r, const struct version_node *file)
 static uint64_t
 batch_of(uint64_t size)
 {
-	uint64_t n = BATCH_BYTES / (size == 0 ? 1 : size);
+	uint64_t n = SCOUT_BYTES / (size == 0 ? 1 : size);
 
 	if (n > BATCH_MOST)
 		return BATCH_MOST;
@@ -162,9 +162,10 @@ dir_locked(struct scouting *s, uint64_t ino) DM_REQUIRES(s->mu)
 /* So many lookups before it is listed.  If the kernel has forgotten, they come
  * again; not at once. */
 static uint64_t
-patience(const struct scouting_dir *d, uint64_t entries)
+patience(const struct scouting_dir *d)
 {
-	return d->ordered ? entries : LOOKUPS_LEAST + entries / LOOKUP_ENTRIES;
+	return d->ordered ? d->entries :
+			    LOOKUPS_LEAST + d->entries / LOOKUP_ENTRIES;
 }
 
 bool
@@ -180,29 +181,28 @@ scouting_lookup(struct scouting *s, const struct version_node *dir,
 	dm_lock(&s->mu);
 	d = dir_locked(s, dir->ino);
 	d->used = ++s->uses;
+	d->entries = dir->entries;
 	d->lookups++;
-	due = d->next > 0 || d->lookups >= patience(d, dir->entries);
-	if (due) {
+	due = d->lookups >= patience(d);
+	if (due)
 		*out = (struct scouting_plan){ dir->ino, d->next, SLICE, 0 };
-		d->lookups = 0;
-		d->next += SLICE;
-		if (d->next >= dir->entries) {
-			d->next = 0;
-			d->ordered = true;
-		}
-	}
 	dm_unlock(&s->mu);
 	return due;
 }
 
 void
-scouting_retract(struct scouting *s, const struct scouting_plan *plan)
+scouting_listed(struct scouting *s, const struct scouting_plan *plan)
 {
 	struct scouting_dir *d;
 
 	dm_lock(&s->mu);
 	d = dir_locked(s, plan->dir);
-	if (d->next == 0 || d->next > plan->first)
-		d->next = plan->first;
+	/* Else another thread ordered the same. */
+	if (d->next == plan->first)
+		d->next += plan->count;
+	if (d->next >= d->entries) {
+		d->next = d->lookups = 0;
+		d->ordered = true;
+	}
 	dm_unlock(&s->mu);
 }

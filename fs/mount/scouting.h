@@ -41,7 +41,8 @@ struct scouting {
 	} reader[SCOUTING_READERS];
 	struct scouting_dir {
 		uint64_t ino;     /* 0: none */
-		uint64_t lookups; /* since the last slice was ordered */
+		uint64_t entries; /* in it and below it */
+		uint64_t lookups; /* since all were ordered */
 		uint64_t next;    /* number of the first entry not ordered */
 		bool ordered;     /* all were, once */
 		uint64_t used;
@@ -65,7 +66,7 @@ unsigned scouting_read(struct scouting *s, const struct version_node *file,
 bool scouting_lookup(struct scouting *s, const struct version_node *dir,
     struct scouting_plan *out);
 
-/* What scouting_lookup() planned could not be ordered. */
-void scouting_retract(struct scouting *s, const struct scouting_plan *plan);
+/* What that planned was ordered; else it is planned again. */
+void scouting_listed(struct scouting *s, const struct scouting_plan *plan);
 
 #endif

@@ -232,16 +232,40 @@ test_a_directory_is_listed_once_a_part_was_looked_up(void **state)
 	assert_int_equal(p.first, 0);
 	assert_int_equal(p.count, 256);
 	assert_int_equal(p.files, 0);
-	/* The rest, while he goes on; again if it could not be ordered. */
+	/* As long as it could not be ordered; then the rest. */
+	assert_int_equal(lookups(&s, DIR, 500, 1, &p), 1);
+	assert_int_equal(p.first, 0);
+	scouting_listed(&s, &p);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(lookups(&s, DIR, 500, 1, &p), 1);
 		assert_int_equal(p.first, 256);
-		if (i == 0)
-			scouting_retract(&s, &p);
+		if (i == 1)
+			scouting_listed(&s, &p);
 	}
 	/* The kernel knows them now; if it forgets: */
 	assert_int_equal(lookups(&s, DIR, 500, 1000, &p), 500);
 	assert_int_equal(lookups(&s, 77, 1 << 20, 100000, &p), 0);
+	scouting_release(&s);
+}
+
+static void
+test_what_could_not_be_ordered_is_planned_again(void **state)
+{
+	struct scouting_plan p;
+	struct scouting s;
+
+	(void)state;
+	scouting_init(&s);
+	assert_int_equal(lookups(&s, DIR, 80, 100, &p), 14);
+	assert_int_equal(lookups(&s, DIR, 80, 100, &p), 1);
+	assert_int_equal(p.first, 0);
+	scouting_listed(&s, &p);
+	assert_int_equal(lookups(&s, DIR, 80, 100, &p), 80);
+	/* Ordered by two at once: */
+	scouting_listed(&s, &p);
+	scouting_listed(&s, &p);
+	assert_int_equal(lookups(&s, DIR, 80, 100, &p), 80);
+	assert_int_equal(p.first, 0);
 	scouting_release(&s);
 }
 
@@ -276,6 +300,8 @@ main(void)
 		cmocka_unit_test(test_readers_do_not_disturb_each_other),
 		cmocka_unit_test(
 		    test_a_directory_is_listed_once_a_part_was_looked_up),
+		cmocka_unit_test(
+		    test_what_could_not_be_ordered_is_planned_again),
 		cmocka_unit_test(
 		    test_lookups_in_many_directories_cost_no_listing),
 	};
