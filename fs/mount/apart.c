@@ -89,16 +89,15 @@ void
 apart_kill(struct apart *a, uint64_t ms)
 {
 	DM_AUTO(dm_closep) int fd = -1;
-	struct pollfd gone = { .fd = a->gone_fd };
+	struct pollfd p = { .fd = a->gone_fd };
 
 	if (a->gone_fd < 0)
 		return;
 	fd = (int)syscall(SYS_pidfd_open, a->pid, 0);
 	/* While the pipe is open the number is no other's. */
-	if (fd >= 0 && poll(&gone, 1, 0) == 0 &&
-	    syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-
+	if (poll(&p, 1, 0) == 0 && kill(a->pid, SIGKILL) == 0) {
+		if (fd >= 0) /* there are sandboxes without */
+			p = (struct pollfd){ .fd = fd, .events = POLLIN };
 		(void)poll(&p, 1, (int)ms);
 	}
 	apart_forget(a);
@@ -111,7 +110,6 @@ apart_join(struct apart *a)
 
 	if (a->gone_fd >= 0)
 		(void)dm_read_full(a->gone_fd, &byte, 1);
-	apart_forget(a);
 }
 
 void

@@ -15,11 +15,11 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "cache/base/err.h"
 #include "cache/base/io.h"
+#include "fs/format/limits.h"
 #include "fs/mount/ops.h"
 #include "fs/mount/shared.h"
 
@@ -77,7 +77,7 @@ read_ahead(int dir, const char *name, off_t *left)
 	if (fd < 0)
 		return;
 	if (fstat(fd, &is) == 0 && S_ISREG(is.st_mode) &&
-	    is.st_size <= SCOUT_FILE_MAX && is.st_size <= *left &&
+	    is.st_size <= DM_SMALL_FILE_MAX && is.st_size <= *left &&
 	    readahead(fd, 0, (size_t)is.st_size) == 0)
 		*left -= is.st_size;
 	(void)close(fd);

@@ -36,8 +36,7 @@ struct scout {
 
 enum {
 	SCOUT_PATH_MAX = 4000,
-	SCOUT_FILE_MAX = 1 << 20, /* larger ones the kernel reads ahead in */
-	SCOUT_BYTES = 4 << 20,    /* read ahead by one order */
+	SCOUT_BYTES = 4 << 20, /* read ahead by one order */
 	/* While so many requests wait for the cache, none of the scout's does:
 	 * the kernel has room for 1,024 that are read ahead, for all. */
 	SCOUT_WAITING = 128,
@@ -61,7 +60,7 @@ struct scout_mount {
 	unsigned major, minor;
 };
 
-/* Start it; its process number goes to shared. */
+/* Start it; it puts its process number into shared. */
 int scout_start(struct scout *s, const struct scout_mount *m,
     struct shared *shared, struct dm_err *err) DM_MUST_CHECK;
 

@@ -112,9 +112,9 @@ void shared_add_place(struct shared_place *sum,
 
 struct shared {
 	_Atomic uint32_t major, minor; /* of the mount; the supervisor's */
-	_Atomic uint32_t scout;        /* its process; 0: none; likewise */
-	uint32_t confined; /* enum confine_part: in force in the worker */
-	uint32_t said;     /* of those that are not, it has been said */
+	_Atomic uint32_t scout; /* its process, by itself; 0: none, likewise */
+	uint32_t confined;      /* enum confine_part: in force in the worker */
+	uint32_t said;          /* of those that are not, it has been said */
 	_Atomic uint64_t stats[SHARED_STATS];
 	_Atomic uint32_t counts_asked; /* by the supervisor, ever higher */
 	_Atomic uint32_t counts_given; /* the asked that counts answers */

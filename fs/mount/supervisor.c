@@ -147,15 +147,6 @@ take_off(struct supervisor *s, bool lazy, struct dm_err *err)
 
 /* ---- workers ---- */
 
-/* Where files are opened and read without the daemon nobody knows what will be
- * read next; and of what a reader finds ready a trace would not tell. */
-static bool
-is_scouted(const struct supervisor *s)
-{
-	return s->spec->io != MOUNT_IO_PASSTHROUGH &&
-	    s->spec->record_trace[0] == '\0';
-}
-
 /* In the child: nothing of the supervisor's but the request memory. */
 static void
 become_worker(struct supervisor *s, int report, pid_t supervisor)
@@ -165,7 +156,7 @@ become_worker(struct supervisor *s, int report, pid_t supervisor)
 		.shared = s->shared,
 		.fuse_fd = fuse_session_fd(s->session),
 		.report_fd = report,
-		.order_fd = is_scouted(s) ? s->scout.write_fd : -1,
+		.order_fd = s->scout.write_fd,
 		.gone_fd = s->warden.apart.gone_fd,
 		.supervisor = supervisor,
 		.uid = getuid(),
@@ -386,6 +377,15 @@ tell_result(struct supervisor *s, const struct dm_err *err)
 	close_fd(&s->result_fd);
 }
 
+/* Where files are opened and read without the daemon nobody knows what will be
+ * read next; and of what a reader finds ready a trace would not tell. */
+static bool
+is_scouted(const struct supervisor *s)
+{
+	return atomic_load(&s->shared->io) == SHARED_IO_DAEMON &&
+	    s->spec->record_trace[0] == '\0';
+}
+
 /* Without a scout all is well, and slower. */
 static void
 begin_scout(struct supervisor *s)
@@ -430,13 +430,13 @@ on_report(struct supervisor *s, struct dm_err *err)
 	}
 	s->usable = true;
 	raise_read_ahead(s);
-	if (is_scouted(s) && atomic_load(&s->shared->io) == SHARED_IO_DAEMON)
-		begin_scout(s);
 	dm_log(DM_LOG_INFO, "mount", "%s is mounted", s->spec->dir);
 	tell_result(s, &report);
 	if (s->notify_fd >= 0)
 		(void)dm_write_full(s->notify_fd, "\n", 1);
 	close_fd(&s->notify_fd);
+	if (is_scouted(s))
+		begin_scout(s);
 }
 
 /* Unmount now, and end soon: within four seconds even those who still have

@@ -31,7 +31,7 @@ struct worker_start {
 	int fuse_fd;
 	int report_fd; /* gets one struct dm_err: DM_OK, or why it failed */
 	struct tracing tracing;
-	int order_fd; /* takes orders for the scout; -1: there is none */
+	int order_fd; /* takes orders, while shared has a scout */
 	int gone_fd;  /* ends with the supervisor's warden; -1: none */
 	pid_t supervisor;
 	uid_t uid; /* of who mounted */
