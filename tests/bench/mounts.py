@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import time
 
@@ -139,4 +140,54 @@ def rclone(bench, url):
             bench.tool("rclone"), "mount", "--vfs-cache-mode", "full",
             "--cache-dir", bench.fresh("run/rclone-cache"), "--read-only",
             "--http-url", url, ":http:", at], bench.environ):
+        yield at
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for_server(port, child):
+    end = time.monotonic() + 30
+    while True:
+        with contextlib.suppress(ConnectionRefusedError), \
+                socket.create_connection(("127.0.0.1", port)):
+            return
+        if child.poll() is not None or time.monotonic() > end:
+            raise Missing("the S3 server does not start")
+        time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def s3_server(bench, folder):
+    """Of a folder, whose folders are buckets; gives the port."""
+    port = free_port()
+    with subprocess.Popen([
+            bench.tool("versitygw"), "--quiet", "--port", f"127.0.0.1:{port}",
+            "--access", "key", "--secret", "secret", "posix", folder],
+            env=bench.environ, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+        try:
+            wait_for_server(port, child)
+            yield port
+        finally:
+            child.terminate()
+
+
+@contextlib.contextmanager
+def s3fs(bench, folder):
+    """As it comes: without a cache on disk."""
+    program = bench.tool("s3fs")
+    at = bench.fresh("run/s3fs")
+    password = bench.path("run/s3fs.password")
+    with open(password, "w", encoding="ascii",
+              opener=lambda path, flags: os.open(path, flags, 0o600)) as f:
+        f.write("key:secret\n")
+    top, bucket = folder.rsplit("/", 1)
+    with s3_server(bench, top) as port, daemon(at, [
+            program, bucket, at, "-f", "-o", "ro,use_path_request_style",
+            "-o", f"passwd_file={password}",
+            "-o", f"url=http://127.0.0.1:{port}"], bench.environ):
         yield at
