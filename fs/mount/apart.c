@@ -83,6 +83,15 @@ apart_start(struct apart *a, apart_main_fn fn, int fd, const void *arg,
 	return dm_fail(err, DM_IO, "no process could be started");
 }
 
+/* By its descriptor no other can be meant; there are sandboxes without. */
+static int
+kill_by(int pidfd, pid_t pid)
+{
+	if (pidfd < 0)
+		return kill(pid, SIGKILL);
+	return (int)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+}
+
 /* The pipe ends while the process still lets go of what else it has; its
  * descriptor tells when it has. */
 void
@@ -95,8 +104,8 @@ apart_kill(struct apart *a, uint64_t ms)
 		return;
 	fd = (int)syscall(SYS_pidfd_open, a->pid, 0);
 	/* While the pipe is open the number is no other's. */
-	if (poll(&p, 1, 0) == 0 && kill(a->pid, SIGKILL) == 0) {
-		if (fd >= 0) /* there are sandboxes without */
+	if (poll(&p, 1, 0) == 0 && kill_by(fd, a->pid) == 0) {
+		if (fd >= 0)
 			p = (struct pollfd){ .fd = fd, .events = POLLIN };
 		(void)poll(&p, 1, (int)ms);
 	}
