@@ -82,7 +82,8 @@ scout_names(const struct task *t, const struct version_node *dir)
 static void
 op_init(void *userdata, struct fuse_conn_info *conn)
 {
-	/* Not READDIRPLUS_AUTO: who has listed files opens them unasked. */
+	/* Not READDIRPLUS_AUTO: who opens files that he has listed would have
+	 * to look up each. */
 	static const unsigned wanted[] = { FUSE_CAP_ASYNC_READ,
 		FUSE_CAP_PARALLEL_DIROPS, FUSE_CAP_READDIRPLUS,
 		FUSE_CAP_CACHE_SYMLINKS, FUSE_CAP_NO_OPEN_SUPPORT,

@@ -186,7 +186,8 @@ init(struct fixture *f)
 		.minor = 31,
 		.max_readahead = 131072,
 		.flags = FUSE_MAX_PAGES | FUSE_NO_OPEN_SUPPORT |
-		    FUSE_DO_READDIRPLUS | FUSE_ASYNC_READ,
+		    FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO |
+		    FUSE_AUTO_INVAL_DATA | FUSE_ASYNC_READ,
 	};
 
 	ask(f, 2, FUSE_INIT, 0, &in, sizeof(in));
