@@ -51,19 +51,21 @@ send_scout(const struct task *t, const struct scouting_plan *plan)
 	    scout_send(t->worker->start.order_fd, &o);
 }
 
-/* Does a reader ask, and is there a scout who could help him? */
 static bool
-is_scouted(const struct task *t)
+has_scout(const struct task *t)
 {
-	return !t->scout && atomic_load(&t->worker->start.shared->scout) != 0;
+	return atomic_load(&t->worker->start.shared->scout) != 0;
 }
 
+/* A reader has read the file: what follows? */
 static void
 scout_files(const struct task *t, const struct version_node *file)
 {
 	struct scouting_plan plan[SCOUTING_PLANS];
-	unsigned n = scouting_read(&t->worker->scouting, file, plan);
+	unsigned n = 0;
 
+	if (!tracing_foretold(t->worker, file, (uint64_t)t->off) && t->off == 0)
+		n = scouting_read(&t->worker->scouting, file, plan);
 	/* For want of room: the reader asks for himself. */
 	for (unsigned i = 0; i < n; i++)
 		(void)send_scout(t, &plan[i]);
@@ -118,7 +120,8 @@ run_lookup(struct task *t, struct dm_err *err)
 	}
 	if (found) {
 		attr_entry(t->worker, &node, &e);
-		if (is_scouted(t))
+		/* The scout looks names up, too, where it is given paths. */
+		if (has_scout(t))
 			scout_names(t, &dir);
 	}
 	task_settle(t);
@@ -209,7 +212,7 @@ run_read(struct task *t, struct dm_err *err)
 			late_note(t);
 		return -1;
 	}
-	if (is_scouted(t) && t->off == 0)
+	if (has_scout(t) && !t->scout)
 		scout_files(t, &node);
 	shared_count(s, STAT_read, 1);
 	shared_count(s, STAT_bytes_read, n);

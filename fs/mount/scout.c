@@ -105,12 +105,10 @@ look(int dir, const struct scout_order *o, const char *list, size_t size,
 }
 
 static void
-follow(const struct scout_mount *m, const struct scout_order *o)
+list_entries(int root, const struct scout_order *o)
 {
 	_Alignas(struct dirent64) char list[SCOUT_LIST];
-	DM_AUTO(dm_closep) int root = open_root(m);
-	DM_AUTO(dm_closep)
-	int dir = root < 0 ? -1 : open_below(root, o->path, O_DIRECTORY);
+	DM_AUTO(dm_closep) int dir = open_below(root, o->path, O_DIRECTORY);
 	off_t left = SCOUT_BYTES;
 	ssize_t n;
 
@@ -120,6 +118,34 @@ follow(const struct scout_mount *m, const struct scout_order *o)
 	do
 		n = getdents64(dir, list, sizeof(list));
 	while (n > 0 && look(dir, o, list, (size_t)n, &left));
+}
+
+static void
+read_paths(int root, const struct scout_order *o)
+{
+	const char *path = o->path, *end = o->path + sizeof(o->path), *nul;
+	off_t left = SCOUT_BYTES;
+
+	for (uint64_t i = 0; i < o->paths; i++) {
+		nul = memchr(path, '\0', (size_t)(end - path));
+		if (nul == NULL)
+			return;
+		read_ahead(root, path, &left);
+		path = nul + 1;
+	}
+}
+
+static void
+follow(const struct scout_mount *m, const struct scout_order *o)
+{
+	DM_AUTO(dm_closep) int root = open_root(m);
+
+	if (root < 0)
+		return;
+	if (o->paths > 0)
+		read_paths(root, o);
+	else
+		list_entries(root, o);
 }
 
 static void

@@ -21,7 +21,8 @@ struct shared;
  * So there is a process that uses the mount like any other: told by the worker
  * which entries of which directory will be wanted (scouting.h), it lists them,
  * which gives the kernel their names and inodes by the hundred, and has the
- * kernel read ahead in those that are files.  Then the reader finds them there.
+ * kernel read ahead in those that are files; or in files that a trace names
+ * (trail.h).  Then the reader finds them there.
  *
  * It reads no bytes, and decides nothing.  It is without harm when it is
  * late, or dead: who reads asks for himself.  Its requests do not wait for the
@@ -43,11 +44,17 @@ enum {
 };
 #define SCOUT_NAME "datamount-scout"
 
-/* Entries number first, first + 1, ... of a directory. */
+/*
+ * Entries number first, first + 1, ... of a directory are to be listed, and of
+ * these the first so many files read ahead; or, if there are paths, files are
+ * to be read ahead.
+ */
 struct scout_order {
-	uint64_t first, count;
-	uint64_t files; /* of these, what is read ahead: the first so many */
-	char path[SCOUT_PATH_MAX]; /* of the directory, from the root: "/a" */
+	uint64_t first, count, files;
+	uint64_t paths; /* so many are in path, one behind the other */
+	/* From the root, each with its NUL: "/a" of the directory, or "a/b" of
+	 * a file. */
+	char path[SCOUT_PATH_MAX];
 };
 
 /* Make the pipe; start nothing. */

@@ -14,7 +14,9 @@
 #include "cache/base/log.h"
 #include "fs/format/trace.h"
 #include "fs/mount/mount.h"
+#include "fs/mount/scout.h"
 #include "fs/mount/shared.h"
+#include "fs/mount/trail.h"
 #include "fs/mount/worker.h"
 #include "fs/version/replay.h"
 #include "fs/version/version.h"
@@ -339,8 +341,24 @@ replay_thread(void *arg)
 	return NULL;
 }
 
-static void
-start_replay(struct worker *w)
+static bool
+send_order(void *arg, const struct scout_order *o)
+{
+	const struct worker *w = arg;
+
+	return atomic_load(&w->start.shared->scout) != 0 &&
+	    scout_send(w->start.order_fd, o);
+}
+
+static void *
+trail_thread(void *arg)
+{
+	trail_run(arg);
+	return NULL;
+}
+
+static int
+start_replay(struct worker *w, struct dm_err *err)
 {
 	struct tracing *t = &w->start.tracing;
 	struct replay_options opt = {
@@ -351,28 +369,63 @@ start_replay(struct worker *w)
 		.fd = t->replay_fd,
 		.readers = { was_read, bytes_read, t->marks },
 	};
-	struct dm_err err = { 0 };
 
-	if (t->replay_fd < 0)
-		return;
-	if (replay_open(&t->replay, &opt, &err) == 0 &&
-	    pthread_create(&t->thread, NULL, replay_thread, t->replay) == 0)
-		return;
-	dm_log(DM_LOG_WARN, "replay", "%s: cannot begin: %s", opt.name,
-	    err.code != DM_OK ? err.text : "no thread");
+	if (replay_open(&t->replay, &opt, err) < 0)
+		return -1;
+	if (pthread_create(&t->replay_thread, NULL, replay_thread, t->replay) ==
+	    0)
+		return 0;
 	replay_close(t->replay);
 	t->replay = NULL;
+	return dm_fail(err, DM_NOMEM, "no thread");
+}
+
+static int
+start_trail(struct worker *w, struct dm_err *err)
+{
+	struct tracing *t = &w->start.tracing;
+	struct trail_options opt = {
+		.version = w->version,
+		.cache = w->cache,
+		.fd = t->replay_fd,
+		.readers = { was_read, bytes_read, t->marks },
+		.order = send_order,
+		.arg = w,
+	};
+
+	if (trail_open(&t->trail, &opt, err) < 0)
+		return -1;
+	if (pthread_create(&t->trail_thread, NULL, trail_thread, t->trail) == 0)
+		return 0;
+	trail_close(t->trail);
+	t->trail = NULL;
+	return dm_fail(err, DM_NOMEM, "no thread");
+}
+
+bool
+tracing_foretold(struct worker *w, const struct version_node *file,
+    uint64_t off)
+{
+	struct trail *trail = w->start.tracing.trail;
+
+	return trail != NULL && trail_note(trail, file->ino, off);
 }
 
 int
 tracing_start(struct worker *w, struct dm_err *err)
 {
+	struct tracing *t = &w->start.tracing;
+	struct dm_err why;
+
 	/* Nothing to do, or it is sick. */
-	if (w->start.tracing.marks == NULL || w->version == NULL)
+	if (t->marks == NULL || w->version == NULL)
 		return 0;
 	if (start_namer(w, err) < 0)
 		return -1;
-	start_replay(w);
+	if (t->replay_fd >= 0 &&
+	    (start_replay(w, &why) < 0 || start_trail(w, &why) < 0))
+		dm_log(DM_LOG_WARN, "replay", "%s: cannot begin: %s",
+		    w->start.spec->replay_trace, why.text);
 	return 0;
 }
 
@@ -383,10 +436,16 @@ tracing_stop(struct worker *w)
 
 	namer_close(t->namer);
 	t->namer = NULL;
-	if (t->replay == NULL)
-		return;
-	replay_stop(t->replay);
-	(void)pthread_join(t->thread, NULL);
-	replay_close(t->replay);
-	t->replay = NULL;
+	if (t->replay != NULL) {
+		replay_stop(t->replay);
+		(void)pthread_join(t->replay_thread, NULL);
+		replay_close(t->replay);
+		t->replay = NULL;
+	}
+	if (t->trail != NULL) {
+		trail_stop(t->trail);
+		(void)pthread_join(t->trail_thread, NULL);
+		trail_close(t->trail);
+		t->trail = NULL;
+	}
 }

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,7 @@
 struct dm_err;
 struct mount_spec;
 struct replay;
+struct trail;
 struct version_node;
 struct worker;
 
@@ -50,8 +52,10 @@ struct tracing {
 	int record_fd, replay_fd;    /* -1: none */
 	struct tracing_marks *marks; /* NULL: neither */
 	struct namer *namer;         /* of a worker; likewise */
+	/* Likewise, each with its thread. */
 	struct replay *replay;
-	pthread_t thread;
+	struct trail *trail;
+	pthread_t replay_thread, trail_thread;
 };
 
 /* Open what spec names, and nothing is changed yet.  DM_INVALID: no trace, or
@@ -67,6 +71,11 @@ void tracing_close(struct tracing *t);
 /* size bytes of the file from off on are asked for. */
 void tracing_note(struct worker *w, const struct version_node *file,
     uint64_t off, uint64_t size);
+
+/* A reader asks for bytes of the file from off on: does the trace that is
+ * replayed say so, so that the scout is told by it?  Any thread. */
+bool tracing_foretold(struct worker *w, const struct version_node *file,
+    uint64_t off);
 
 /* In a worker, before its first request: record, and replay, each in a thread
  * of its own; a replay that cannot begin is said in the log. */

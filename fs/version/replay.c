@@ -3,9 +3,8 @@
  * brings a lot (the part of a window that lies in one pack) is begun again
  * each time that its wait wakes, as every read is.
  *
- * Entries are looked up by readers' ordinary ways, so the trees that they need
- * come as fast as for a reader; only what fills the line, the data, is asked
- * for in the background.
+ * What is needed to look entries up comes as fast as for a reader; only what
+ * fills the line, the data, is asked for in the background.
  */
 #include "fs/version/replay.h"
 
@@ -18,6 +17,7 @@
 #include "cache/base/log.h"
 #include "cache/cache.h"
 #include "fs/format/trace.h"
+#include "fs/version/trace_find.h"
 #include "fs/version/trace_lines.h"
 #include "fs/version/version.h"
 
@@ -27,7 +27,7 @@ enum {
 	ITEMS_ENTRY = 128, /* of one entry, at most: TRACE_PART in chunks */
 	WINDOW = 32 << 20, /* bytes of the first window */
 	WINDOW_MOST = 1 << 28,
-	LOOK_MS = 60 * 1000, /* for what an entry is looked up in */
+	LOOK_MS = 60 * 1000, /* for what an entry's places are read in */
 	OFFLINE_MS = 10000,  /* before the next lot, if one did not come */
 	ROOM_MS = 100,       /* between looks at how far the readers are */
 };
@@ -71,25 +71,6 @@ struct replay {
 
 /* ---- entries ---- */
 
-static bool
-find_file(struct replay *r, struct version_node *file)
-{
-	struct cache_sleep look;
-	struct dm_err err;
-	bool found = false;
-	int rc;
-
-	cache_sleep_init(&look, &r->sleeper, LOOK_MS);
-	do
-		rc = version_path(r->opt.version, r->entry.path, file, &found,
-		    &look.wait, &err);
-	while (rc < 0 && cache_sleep_again(r->opt.cache, &look, &err));
-	cache_sleep_release(&look);
-	return rc == 0 && found &&
-	    (file->kind == TREE_FILE || file->kind == TREE_EXEC) &&
-	    (r->entry.off == 0 || r->entry.off < file->size);
-}
-
 static void
 add_item(void *arg, const struct cache_place *at, uint32_t size)
 {
@@ -126,7 +107,8 @@ add_entry(struct replay *r)
 {
 	const struct replay_readers *readers = &r->opt.readers;
 	struct version_node file;
-	bool there = find_file(r, &file);
+	bool there = trace_find(r->opt.version, r->opt.cache, &r->sleeper,
+	    &r->entry, &file);
 	uint64_t size = 0;
 
 	if (there) {

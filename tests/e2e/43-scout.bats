@@ -7,6 +7,7 @@ load helpers
 setup () {
 	dm_setup
 	need_fuse
+	options=()
 	mkdir -p "$T/src/in"
 	for i in $(seq -w 0 199); do
 		head -c 3000 /dev/urandom >"$T/src/in/f$i"
@@ -42,7 +43,7 @@ counts () {
 undisturbed () {
 	local try
 	for try in 1 2 3 4 5 6; do
-		datamount -q "$T/repo" data
+		datamount -q "$T/repo" data "${options[@]}"
 		"$@" && try=0
 		datamount umount data
 		[ "$try" != 0 ] || return 0
@@ -155,4 +156,52 @@ look_up_a_part () {
 	[ "$(asked read)" = 50 ]
 	datamount umount data
 	[ "$(grep -c in/f trace)" = 50 ]
+}
+
+# as_told FIRST LAST: read what these lines of the order say.
+as_told () {
+	local i
+	while read -r i; do
+		cmp "data/in/f$i" "$T/src/in/f$i"
+	done < <(sed -n "$1,$2p" order)
+}
+
+# What a replay brings: it ends with the pack's last file.
+has_come () {
+	[ "$(getfattr --only-values -n user.datamount.cached \
+		data/in/f199)" = 3000 ]
+}
+
+read_as_told () {
+	# Of what has come, four batches of 32 are ahead of the reader; the last
+	# file of each is left to him.
+	eventually has_come &&
+		as_told 1 32 && eventually eval '[ "$(asked read)" -ge 63 ]' &&
+		as_told 33 128 && eventually eval '[ "$(asked read)" -ge 197 ]' &&
+		counts read 0 as_told 129 159 && counts lookup 0 as_told 129 200 &&
+		[ "$(asked read)" = 200 ]
+}
+
+@test "who reads as a trace says finds the next ones in the kernel" {
+	seq -f %03g 0 199 | shuf --random-source=/dev/zero >order
+	{ echo 'datamount trace 1' && sed 's|^|0 in/f|' order; } >trace
+	options=(--replay-trace trace)
+	undisturbed read_as_told
+}
+
+@test "a trace does not have read what its readers do not come to" {
+	seq -f '0 in/f%03g' 0 199 | sed '1i datamount trace 1' >trace
+	datamount "$T/repo" data --replay-trace trace
+	eventually has_come
+	# Elsewhere: nobody comes nearer to the trace's begin.
+	local before
+	in_order 150 155
+	before=$(asked scouted)
+	in_order 190 195
+	[ "$(asked scouted)" = "$before" ]
+	[ "$(asked read)" -le $((4 * 32 + 12)) ]
+	# He is at line 50: the scout need not go through all before it.
+	in_order 50 127
+	eventually eval '[ "$(asked read)" -ge 148 ]'
+	datamount umount data
 }

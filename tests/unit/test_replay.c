@@ -1,153 +1,24 @@
 /* fs/version/replay: what a trace names is brought, and nothing else. */
 #include "fs/version/replay.h"
-#include "tests/unit/check.h"
+#include "tests/unit/trace_fixture.h"
 
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdatomic.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "cache/base/io.h"
-#include "cache/cache.h"
-#include "cache/net/origin.h"
-#include "fs/format/trace.h"
-#include "fs/version/version.h"
-#include "tests/lib/maker.h"
-
-enum { FILES = 600, SIZE = 20000, LARGE = 20 << 20, CHUNK = 400000 };
-
-struct fixture {
-	char dir[64], cache_dir[80], repo[80];
-	struct net *net;
-	struct cache *cache;
-	struct origin *origin;
-	struct commit commit;
-	struct version *v;
-	int fd;
-	struct replay_options opt;
-	_Atomic uint64_t bytes_read;
-	uint64_t read_ino; /* was read */
-};
-
-static bool
-was_read(void *arg, uint64_t ino, uint64_t off)
-{
-	const struct fixture *f = arg;
-
-	(void)off;
-	return ino == f->read_ino;
-}
-
-static uint64_t
-bytes_read(void *arg)
-{
-	struct fixture *f = arg;
-
-	return atomic_load(&f->bytes_read);
-}
-
-static char *
-some_bytes(size_t size, uint64_t seed)
-{
-	char *p = malloc(size + 8);
-
-	assert_non_null(p);
-	for (size_t i = 0; i < size; i += 8) {
-		seed = seed * 6364136223846793005U + 1442695040888963407U;
-		memcpy(p + i, &seed, 8);
-	}
-	return p;
-}
-
-/* 600 files f000..., and one of many chunks. */
 static void
-make_repository(struct fixture *f)
+open_replay(struct fixture *f, uint64_t ahead, struct replay **r)
 {
-	static struct maker_entry kids[FILES + 1];
-	struct maker_entry root = { .kind = TREE_DIR };
-	struct digest id;
-
-	memset(kids, 0, sizeof(kids));
-	for (unsigned i = 0; i < FILES; i++) {
-		(void)snprintf(kids[i].name, 16, "f%03u", i);
-		kids[i].kind = TREE_FILE;
-		kids[i].data = some_bytes(SIZE, i + 1);
-		kids[i].size = SIZE;
-	}
-	(void)snprintf(kids[FILES].name, 16, "large");
-	kids[FILES].kind = TREE_FILE;
-	kids[FILES].data = some_bytes(LARGE, FILES + 1);
-	kids[FILES].size = LARGE;
-	kids[FILES].chunk = CHUNK;
-	root.kids = kids;
-	root.nkids = FILES + 1;
-	OK(maker_write(f->repo, &root, 0, 0, &id, &f->commit, &err));
-	for (unsigned i = 0; i <= FILES; i++)
-		free((void *)(uintptr_t)kids[i].data);
-}
-
-static int
-setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct cache_options cache = { 0 };
-	struct version_options how = { 0 };
-	struct net_options wire = { 0 };
-
-	assert_non_null(f);
-	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/dm-replay-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	(void)snprintf(f->repo, sizeof(f->repo), "%s/repo", f->dir);
-	(void)snprintf(f->cache_dir, sizeof(f->cache_dir), "%s/cache", f->dir);
-	assert_int_equal(mkdir(f->repo, 0755), 0);
-	make_repository(f);
-	cache.dir = f->cache_dir;
-	OK(net_open(&f->net, &wire, &err));
-	OK(cache_open(&f->cache, &cache, &err));
-	OK(origin_open(&f->origin, f->net, f->repo, &err));
-	OK(version_open(&f->v, f->cache, f->origin, &f->commit, &how, &err));
-	f->fd = -1;
-	f->opt = (struct replay_options){
+	const struct replay_options opt = {
 		.version = f->v,
 		.cache = f->cache,
 		.origin = f->origin,
 		.name = "trace",
-		.readers = { was_read, bytes_read, f },
+		.fd = f->fd,
+		.readers = f->readers,
+		.ahead = ahead,
 	};
-	*state = f;
-	return 0;
-}
 
-static int
-teardown(void **state)
-{
-	struct fixture *f = *state;
-	char command[128];
-
-	version_close(f->v);
-	cache_close(f->cache);
-	net_close(f->net);
-	origin_close(f->origin);
-	if (f->fd >= 0)
-		(void)close(f->fd);
-	(void)snprintf(command, sizeof(command), "rm -rf %s", f->dir);
-	assert_int_equal(system(command), 0);
-	free(f);
-	return 0;
-}
-
-static void
-write_trace(struct fixture *f, const char *text)
-{
-	char path[80];
-
-	(void)snprintf(path, sizeof(path), "%s/trace", f->dir);
-	f->fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	assert_true(f->fd >= 0);
-	assert_int_equal(dm_write_full(f->fd, text, strlen(text)), 0);
-	f->opt.fd = f->fd;
+	OK(replay_open(r, &opt, &err));
 }
 
 static struct replay_counts
@@ -156,7 +27,7 @@ replay(struct fixture *f)
 	struct replay_counts counts;
 	struct replay *r = NULL;
 
-	OK(replay_open(&r, &f->opt, &err));
+	open_replay(f, 0, &r);
 	replay_run(r);
 	replay_counts(r, &counts);
 	replay_close(r);
@@ -287,11 +158,10 @@ test_it_stays_near_its_readers(void **state)
 	struct replay *r = NULL;
 	pthread_t thread;
 
-	f->opt.ahead = 4 * SIZE;
 	write_trace(f,
 	    TRACE_HEADER "\n0 f000\n0 f050\n0 f100\n0 f150\n0 f200\n0 f250\n"
 			 "0 f300\n0 f350\n0 f400\n0 f450\n0 f500\n0 f550\n");
-	OK(replay_open(&r, &f->opt, &err));
+	open_replay(f, 4 * SIZE, &r);
 	assert_int_equal(pthread_create(&thread, NULL, run, r), 0);
 	do {
 		(void)nanosleep(&pause, NULL);
@@ -325,7 +195,7 @@ test_without_its_origin_it_can_be_stopped(void **state)
 	write_trace(f, TRACE_HEADER "\n0 f001\n0 f300\n");
 	(void)snprintf(moved, sizeof(moved), "%s.away", f->repo);
 	assert_int_equal(rename(f->repo, moved), 0);
-	OK(replay_open(&r, &f->opt, &err));
+	open_replay(f, 0, &r);
 	assert_int_equal(pthread_create(&thread, NULL, run, r), 0);
 	(void)nanosleep(&pause, NULL);
 	replay_stop(r);
