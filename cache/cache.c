@@ -606,8 +606,7 @@ bring(struct cache *c, struct origin *o, struct cache_lot *lot,
 		rc = dm_fail(err, DM_NOSPACE, "the cache keeps nothing");
 	}
 	if (rc == 0 && want.dir != NULL)
-		rc = fetch_bring(c->fetch, &want, lot->ordinal, lot->n,
-		    &lot->done, wait, err);
+		rc = fetch_bring(c->fetch, &want, lot, wait, err);
 	directory_put(want.dir);
 	return rc;
 }

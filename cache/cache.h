@@ -171,6 +171,8 @@ struct cache_lot {
 	struct cache_place at;
 	const uint32_t *ordinal;
 	uint32_t n;
+	bool others; /* the others will be wanted, too, if later: they may come
+		      * along however many they are */
 	/* 0 at first */
 	uint32_t done;  /* so many were asked for, or are here */
 	unsigned opens; /* so often was the pack's directory asked for */

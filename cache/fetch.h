@@ -7,6 +7,7 @@
 #include "cache/base/attr.h"
 
 struct blob;
+struct cache_lot;
 struct cache_wait;
 struct directory;
 struct dm_err;
@@ -61,12 +62,12 @@ struct fetch_want {
 int fetch_start(struct fetch *f, const struct fetch_want *want,
     struct cache_wait *wait, struct dm_err *err) DM_MUST_CHECK;
 
-/* Fetch what is missing of n pieces, from ordinal[*done] on, in the background
- * and a part at a time: *done counts those that were looked at.  0: nothing is
- * on its way any more; -1: DM_AGAIN if wait will wake when a part has come. */
+/* Fetch what is missing of a lot, in the background and a part at a time.  0:
+ * nothing is on its way any more; -1: DM_AGAIN if wait will wake when a part
+ * has come. */
 int fetch_bring(struct fetch *f, const struct fetch_want *want,
-    const uint32_t *ordinal, uint32_t n, uint32_t *done,
-    struct cache_wait *wait, struct dm_err *err) DM_MUST_CHECK;
+    struct cache_lot *lot, struct cache_wait *wait,
+    struct dm_err *err) DM_MUST_CHECK;
 
 /* The same for the directory. */
 int fetch_bring_directory(struct fetch *f, const struct fetch_want *want,

@@ -19,17 +19,12 @@ enum {
 	RUN_EDGE = 64,      /* pieces that are looked at beside these */
 };
 
-/* Ordinals, ascending; done: looked at. */
-struct list {
-	const uint32_t *ordinal;
-	uint32_t n, done;
-};
-
 /* What is to be brought, seen through a plan. */
 struct bring {
 	const struct fetch_want *want;
 	struct plan *plan;
 	struct files *files;
+	bool others;     /* are wanted, too, later */
 	uint8_t *wanted; /* of each index */
 	uint8_t *absent; /* neither here nor on its way */
 };
@@ -58,7 +53,9 @@ run_from(const struct bring *b, uint32_t i, uint64_t cost_max)
 		if (b->plan->skip[i]) {
 			gap += o->stored_size;
 			if (gap > RUN_GAP ||
-			    others + gap > PLAN_GAP + RUN_OTHERS * r.wanted)
+			    (!b->others &&
+				others + gap >
+				    PLAN_GAP + RUN_OTHERS * r.wanted))
 				break;
 			continue;
 		}
@@ -75,7 +72,8 @@ run_from(const struct bring *b, uint32_t i, uint64_t cost_max)
 static void
 widen(const struct bring *b, struct run *r, uint32_t from)
 {
-	uint64_t most = r->wanted / 2 < RUN_GAP ? r->wanted / 2 : RUN_GAP;
+	uint64_t most =
+	    r->wanted / 2 < RUN_GAP && !b->others ? r->wanted / 2 : RUN_GAP;
 	const struct pack_object *o = b->plan->object;
 	uint64_t size = 0;
 
@@ -144,7 +142,7 @@ queue_runs_locked(struct fetch *f, const struct bring *b)
 
 /* Look at some more of the list.  False: there is no room for what follows. */
 static bool
-look_on(struct fetch *f, const struct bring *b, struct list *l)
+look_on(struct fetch *f, const struct bring *b, struct cache_lot *l)
 {
 	uint32_t first = b->plan->first, hi;
 
@@ -161,8 +159,8 @@ look_on(struct fetch *f, const struct bring *b, struct list *l)
 
 /* Plan for what is left of the list, and a little on both sides. */
 static int
-plan_list(struct plan *p, const struct fetch_want *want, const struct list *l,
-    struct dm_err *err)
+plan_list(struct plan *p, const struct fetch_want *want,
+    const struct cache_lot *l, struct dm_err *err)
 {
 	uint32_t wanted = l->ordinal[l->done];
 	uint32_t edge =
@@ -181,11 +179,11 @@ plan_list(struct plan *p, const struct fetch_want *want, const struct list *l,
 
 /* The same, with its plan.  1, 0 if there is no room, or -1. */
 static int
-bring_some(struct fetch *f, const struct fetch_want *want, struct list *l,
+bring_some(struct fetch *f, const struct fetch_want *want, struct cache_lot *l,
     struct dm_err *err)
 {
 	struct plan plan;
-	struct bring b = { .want = want, .plan = &plan };
+	struct bring b = { .want = want, .plan = &plan, .others = l->others };
 	bool room;
 
 	if (plan_list(&plan, want, l, err) < 0)
@@ -208,7 +206,7 @@ bring_some(struct fetch *f, const struct fetch_want *want, struct list *l,
  * DM_AGAIN, or stopping; 0: none is. */
 static int
 attend_last(struct fetch *f, const struct fetch_want *want,
-    const struct list *l, struct cache_wait *wait, struct dm_err *err)
+    const struct cache_lot *l, struct cache_wait *wait, struct dm_err *err)
 {
 	struct flight *fl = NULL;
 	bool stopping;
@@ -238,20 +236,17 @@ fetch_bring_directory(struct fetch *f, const struct fetch_want *want,
 
 int
 fetch_bring(struct fetch *f, const struct fetch_want *want,
-    const uint32_t *ordinal, uint32_t n, uint32_t *done,
-    struct cache_wait *wait, struct dm_err *err)
+    struct cache_lot *lot, struct cache_wait *wait, struct dm_err *err)
 {
-	struct list l = { .ordinal = ordinal, .n = n, .done = *done };
 	int rc;
 
 	do {
 		rc = 1;
-		while (rc > 0 && l.done < n)
-			rc = bring_some(f, want, &l, err);
+		while (rc > 0 && lot->done < lot->n)
+			rc = bring_some(f, want, lot, err);
 		courier_pump(f);
 		if (rc >= 0)
-			rc = attend_last(f, want, &l, wait, err);
-	} while (rc == 0 && l.done < n);
-	*done = l.done;
+			rc = attend_last(f, want, lot, wait, err);
+	} while (rc == 0 && lot->done < lot->n);
 	return rc;
 }

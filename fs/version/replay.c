@@ -67,6 +67,7 @@ struct replay {
 	uint32_t nitems, seq;
 	uint64_t window, passed; /* bytes: of a window; of all entries so far */
 	bool offline, useless;
+	bool most; /* of the version is in the trace */
 };
 
 /* ---- entries ---- */
@@ -276,7 +277,9 @@ lot_begin(struct replay *r, struct errand *e, const struct group *g)
 		if (n == 0 || ordinal[n - 1] != it[i].at.ordinal)
 			ordinal[n++] = it[i].at.ordinal;
 	e->ordinal = ordinal;
-	e->lot = (struct cache_lot){ .at = it->at, .ordinal = ordinal, .n = n };
+	e->lot = (struct cache_lot){
+		.at = it->at, .ordinal = ordinal, .n = n, .others = r->most
+	};
 	e->busy = true;
 	cache_sleep_init(&e->sleep, &r->sleeper, 0);
 	lot_step(r, e);
@@ -382,12 +385,39 @@ replay_close(struct replay *r)
 	free(r);
 }
 
+/* Does the trace name at least half of the version, and has the cache room for
+ * all of that?  Then what lies between files that are wanted now will be wanted
+ * later, most likely: without it, a window of a large version in no order is a
+ * request for each file. */
+static bool
+names_most(struct replay *r, uint64_t ahead)
+{
+	struct version_node root;
+	struct dm_err err;
+	uint64_t files = 0;
+	const char *line;
+	size_t size;
+
+	version_root(r->opt.version, &root);
+	if (root.size > ahead)
+		return false;
+	while (!cache_sleeper_stopped(&r->sleeper) &&
+	    trace_lines_next(&r->lines, &line, &size))
+		if (trace_decode(&r->entry, line, size, &err) == 0 &&
+		    r->entry.off == 0)
+			files++;
+	trace_lines_init(&r->lines, r->opt.fd);
+	return trace_lines_next(&r->lines, &line, &size) && /* the header */
+	    files >= root.entries / 2;
+}
+
 static void
 go(struct replay *r)
 {
 	uint64_t ahead = room_ahead(r);
 	bool more = true;
 
+	r->most = names_most(r, ahead);
 	r->window = WINDOW < ahead / 2 ? WINDOW : ahead / 2 + 1;
 	while (more && !cache_sleeper_stopped(&r->sleeper)) {
 		await_readers(r, ahead);

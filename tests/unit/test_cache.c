@@ -949,6 +949,40 @@ test_a_lot_leaves_nothing_between_its_requests(void **state)
 	assert_int_equal(httpd_count(f->httpd, "/packs/*"), 1 + 4);
 }
 
+/* One of 33, neighbours of which are wanted later, or not. */
+static void
+test_a_thin_lot_brings_what_is_wanted_later(void **state)
+{
+	struct fixture *f = *state;
+	struct packed p = { .n = 660, .size = 20001, .seed = 190 };
+	uint32_t ordinal[20];
+	struct cache_lot lot = { .ordinal = ordinal, .n = 10 };
+	struct waiter w = { 0 };
+	uint64_t before;
+
+	make_pack(f, &p);
+	for (uint32_t i = 0; i < 20; i++)
+		ordinal[i] = 16 + 33 * i;
+	lot.at = place_of(&p, 16);
+	cache_wait_init(&w.wait, note_wake, dm_deadline_ms(60000));
+	bring(f, &lot, &w, 0);
+	before = httpd_count(f->httpd, "/packs/*");
+	assert_true(before >= 10);
+	lot = (struct cache_lot){
+		.at = lot.at, .ordinal = ordinal + 10, .n = 10, .others = true
+	};
+	cache_wait_release(&w.wait);
+	cache_wait_init(&w.wait, note_wake, dm_deadline_ms(60000));
+	bring(f, &lot, &w, atomic_load(&w.woken));
+	cache_wait_release(&w.wait);
+	for (uint32_t i = ordinal[10]; i <= ordinal[19]; i++) {
+		lot.at = place_of(&p, i);
+		assert_int_equal(cache_present(f->cache, &lot.at, p.size),
+		    p.size);
+	}
+	assert_true(httpd_count(f->httpd, "/packs/*") <= before + 3);
+}
+
 /* Neighbours of a few small ones are not what was asked for. */
 static void
 test_a_small_lot_brings_little_beside_it(void **state)
@@ -1171,6 +1205,7 @@ main(void)
 		T(test_a_lot_that_names_what_cannot_be_ends),
 		T(test_a_lot_waits_for_a_directory_that_another_process_fetches),
 		T(test_a_lot_leaves_nothing_between_its_requests),
+		T(test_a_thin_lot_brings_what_is_wanted_later),
 		T(test_a_small_lot_brings_little_beside_it),
 		T(test_a_sequential_reader_needs_few_requests),
 		T(test_a_sequential_reader_finds_what_was_fetched_ahead),

@@ -94,7 +94,8 @@ test_a_directory_that_was_removed_is_looked_for_again(void **state)
 	struct inside *in = *state;
 	struct cache_wait wait;
 	struct fetch_want want;
-	uint32_t ordinal = 3, done = 0;
+	const uint32_t ordinal = 3;
+	struct cache_lot lot = { .ordinal = &ordinal, .n = 1 };
 	char path[256];
 
 	make(in, 20000, 5); /* too many to be kept in memory */
@@ -107,7 +108,7 @@ test_a_directory_that_was_removed_is_looked_for_again(void **state)
 	OK(fetch_start(in->fetch, &want, &wait, &err));
 	assert_null(blob_directory(in->blob));
 	FAILS(DM_STALE, "changed",
-	    fetch_bring(in->fetch, &want, &ordinal, 1, &done, &wait, &err));
+	    fetch_bring(in->fetch, &want, &lot, &wait, &err));
 	cache_wait_release(&wait);
 }
 
