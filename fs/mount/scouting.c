@@ -145,10 +145,12 @@ scouting_read(struct scouting *s, const struct version_node *file,
 static struct scouting_dir *
 dir_locked(struct scouting *s, uint64_t ino) DM_REQUIRES(s->mu)
 {
-	struct scouting_dir *oldest = &s->dir[0];
+	/* Inodes of directories are as far apart as these have entries. */
+	uint64_t set = (ino * 0x9e3779b97f4a7c15U >> 32) % SCOUTING_SETS;
+	struct scouting_dir *oldest = s->dir[set];
 
-	for (int i = 0; i < SCOUTING_DIRS; i++) {
-		struct scouting_dir *d = &s->dir[i];
+	for (int i = 0; i < SCOUTING_WAYS; i++) {
+		struct scouting_dir *d = &s->dir[set][i];
 
 		if (d->ino == ino)
 			return d;

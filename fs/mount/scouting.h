@@ -24,7 +24,14 @@ struct version_node;
  *
  * Threads: any call from any thread.  Locks itself (DM_RANK_VERSION).
  */
-enum { SCOUTING_READERS = 16, SCOUTING_DIRS = 32, SCOUTING_PLANS = 2 };
+enum {
+	SCOUTING_READERS = 16,
+	/* A dataset may have a directory for each of some thousand classes,
+	 * and all are read at a time: in sets, of which each keeps its last. */
+	SCOUTING_SETS = 1024,
+	SCOUTING_WAYS = 4,
+	SCOUTING_PLANS = 2,
+};
 
 struct scouting {
 	struct dm_mutex mu; /* guards all below */
@@ -46,7 +53,7 @@ struct scouting {
 		uint64_t next;    /* number of the first entry not ordered */
 		bool ordered;     /* all were, once */
 		uint64_t used;
-	} dir[SCOUTING_DIRS];
+	} dir[SCOUTING_SETS][SCOUTING_WAYS];
 };
 
 /* Entries first, first + 1, ... of the directory ino: count of them to be

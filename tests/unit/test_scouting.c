@@ -41,7 +41,7 @@ static void
 test_who_reads_in_a_row_gets_what_comes_next(void **state)
 {
 	struct scouting_plan p;
-	struct scouting s;
+	static struct scouting s;
 
 	(void)state;
 	scouting_init(&s);
@@ -63,7 +63,7 @@ static void
 test_nothing_is_ordered_twice(void **state)
 {
 	struct scouting_plan p = { 0 };
-	struct scouting s;
+	static struct scouting s;
 	uint64_t next = 0;
 
 	(void)state;
@@ -84,7 +84,7 @@ static void
 test_who_reads_here_and_there_gets_nothing(void **state)
 {
 	struct scouting_plan p;
-	struct scouting s;
+	static struct scouting s;
 
 	(void)state;
 	scouting_init(&s);
@@ -99,7 +99,7 @@ static void
 test_who_goes_on_elsewhere_is_followed_no_more(void **state)
 {
 	struct scouting_plan p;
-	struct scouting s;
+	static struct scouting s;
 
 	(void)state;
 	scouting_init(&s);
@@ -115,7 +115,7 @@ static void
 test_where_he_was_before_does_not_matter(void **state)
 {
 	struct scouting_plan p;
-	struct scouting s;
+	static struct scouting s;
 
 	(void)state;
 	scouting_init(&s);
@@ -132,7 +132,7 @@ test_many_who_read_a_row_together_get_what_comes_next(void **state)
 	static const uint64_t order[] = { 3, 1, 0, 2, 7, 5, 4, 6, 9, 8, 11, 10,
 		13, 12 };
 	struct scouting_plan p;
-	struct scouting s;
+	static struct scouting s;
 	unsigned due = 0;
 
 	(void)state;
@@ -148,7 +148,7 @@ test_a_row_goes_on_in_the_next_directory(void **state)
 {
 	struct scouting_plan p, next[SCOUTING_PLANS];
 	struct version_node f;
-	struct scouting s;
+	static struct scouting s;
 
 	(void)state;
 	scouting_init(&s);
@@ -164,7 +164,7 @@ static void
 test_a_batch_has_few_bytes(void **state)
 {
 	struct scouting_plan p[SCOUTING_PLANS] = { 0 };
-	struct scouting s;
+	static struct scouting s;
 	unsigned due = 0;
 
 	(void)state;
@@ -188,7 +188,7 @@ static void
 test_readers_do_not_disturb_each_other(void **state)
 {
 	struct scouting_plan p = { 0 };
-	struct scouting s;
+	static struct scouting s;
 	unsigned due[2] = { 0, 0 };
 
 	(void)state;
@@ -223,7 +223,7 @@ static void
 test_a_directory_is_listed_once_a_part_was_looked_up(void **state)
 {
 	struct scouting_plan p;
-	struct scouting s;
+	static struct scouting s;
 
 	(void)state;
 	scouting_init(&s);
@@ -252,7 +252,7 @@ static void
 test_what_could_not_be_ordered_is_planned_again(void **state)
 {
 	struct scouting_plan p;
-	struct scouting s;
+	static struct scouting s;
 
 	(void)state;
 	scouting_init(&s);
@@ -269,16 +269,37 @@ test_what_could_not_be_ordered_is_planned_again(void **state)
 	scouting_release(&s);
 }
 
+/* Of a thousand classes of a thousand files each. */
+static void
+test_directories_are_listed_that_are_read_in_turn(void **state)
+{
+	static struct scouting s;
+	struct scouting_plan p;
+	unsigned listed = 0;
+
+	(void)state;
+	scouting_init(&s);
+	for (unsigned i = 0; i < 128; i++)
+		for (uint64_t dir = 0; dir < 1000; dir++)
+			assert_int_equal(lookups(&s, 2 + dir * 1001, 1000, 1,
+					     &p),
+			    0);
+	for (uint64_t dir = 0; dir < 1000; dir++)
+		listed += lookups(&s, 2 + dir * 1001, 1000, 1, &p);
+	assert_in_range(listed, 950, 1000);
+	scouting_release(&s);
+}
+
 static void
 test_lookups_in_many_directories_cost_no_listing(void **state)
 {
 	struct scouting_plan p;
-	struct scouting s;
+	static struct scouting s;
 
 	(void)state;
 	scouting_init(&s);
 	for (unsigned i = 0; i < 50; i++)
-		for (uint64_t ino = 10; ino < 1000; ino += 10)
+		for (uint64_t ino = 10; ino < 100000; ino += 10)
 			assert_int_equal(lookups(&s, ino, 800, 1, &p), 0);
 	scouting_release(&s);
 }
@@ -302,6 +323,8 @@ main(void)
 		    test_a_directory_is_listed_once_a_part_was_looked_up),
 		cmocka_unit_test(
 		    test_what_could_not_be_ordered_is_planned_again),
+		cmocka_unit_test(
+		    test_directories_are_listed_that_are_read_in_turn),
 		cmocka_unit_test(
 		    test_lookups_in_many_directories_cost_no_listing),
 	};
