@@ -154,11 +154,12 @@ $B/reader: tests/bench/reader.c
 
 BENCH_DIR ?= build/bench#  inputs of the benchmark are kept here
 SCALE    ?= medium#       small, medium or full
-bench: ## measure, beside other programs; W=W3,W5 SCALE=small|full BENCH_DIR=DIR
+ROUNDS   ?= 0#            0: as many as the scale has
+bench: ## measure, beside other programs; W=W3,W5 SCALE=small|full ROUNDS=N BENCH_DIR=DIR
 	-@scripts/install-deps bench
 	@$(MAKE) --no-print-directory all $B/httpd $B/reader
 	@python3 -B -m tests.bench --build $B --dir '$(BENCH_DIR)' \
-		--only '$(W)' --scale '$(SCALE)'
+		--only '$(W)' --scale '$(SCALE)' --rounds '$(ROUNDS)'
 
 bench-readme: ## write the last table of bench into the README
 	@python3 -B -m tests.bench --readme README.md

@@ -6,6 +6,7 @@ in turn, A B A B; a ratio is the median over the rounds.  Nothing here fails a
 build: what cannot be measured is a row that says why.
 """
 import argparse
+import dataclasses
 import os
 import platform
 import signal
@@ -59,11 +60,15 @@ def built_from():
     return done.stdout.decode().strip() or "no Git"
 
 
+# Rows of runs that differ in any of these do not belong into one table.
+SAME = ("scale", "machine", "kernel", "data on", "program")
+
+
 def describe(bench, name):
     """The machine; what a table cannot be read without."""
     memory = first_match("/proc/meminfo", "MemTotal").split()[0]
     return {
-        "scale": f"{name}, {bench.scale.pairs} rounds",
+        "scale": name,
         "machine": f"{os.cpu_count()} × "
                    f"{first_match('/proc/cpuinfo', 'model name')}, "
                    f"{int(memory) / (GIB >> 10):.0f} GiB",
@@ -100,6 +105,20 @@ def measure(bench, wanted, keep):
     return rows
 
 
+def earlier_rows(path, machine, wanted):
+    """Of workloads that are not measured now, if they were of the same
+    program, scale and machine: the sizes that the goals are about take hours,
+    and may be measured in parts."""
+    try:
+        with open(path, encoding="utf-8") as f:
+            then, rows = table.from_json(f.read())
+    except (OSError, ValueError):
+        return []
+    if any(then.get(key) != machine[key] for key in SAME):
+        return []
+    return [row for row in rows if row.id not in wanted]
+
+
 def write(path, text):
     with open(path + ".tmp", "w", encoding="utf-8") as f:
         f.write(text)
@@ -122,6 +141,8 @@ def parse():
                    help="where inputs are kept and everything is done")
     p.add_argument("--only", default="", help="W3,W5; all without it")
     p.add_argument("--scale", default="medium", choices=SCALES)
+    p.add_argument("--rounds", type=int, help="of each workload; by the "
+                   "scale without it")
     p.add_argument("--json", default="build/bench.json")
     p.add_argument("--readme", help="write the last table into this file, "
                                     "measure nothing")
@@ -139,11 +160,20 @@ def main():
         parser.error(f"no workload {unknown[0]}; there are "
                      f"{', '.join(WORKLOADS)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # with all finally
-    bench = Bench(args.build, args.dir, SCALES[args.scale])
+    scale = SCALES[args.scale]
+    if args.rounds:
+        scale = dataclasses.replace(scale, pairs=max(1, args.rounds))
+    bench = Bench(args.build, args.dir, scale)
     machine = describe(bench, args.scale)
+    earlier = earlier_rows(args.json, machine, wanted)
+
+    def keep(rows):
+        rows = table.in_order(earlier + rows, WORKLOADS)
+        write(args.json, table.to_json(
+            machine | {"rounds": table.rounds(rows)}, rows))
+
     try:
-        rows = measure(bench, wanted, lambda rows: write(
-            args.json, table.to_json(machine, rows)))
+        rows = measure(bench, wanted, keep)
     finally:
         bench.clean()
     print("\n" + "\n".join(f"{k}: {v}" for k, v in machine.items()))

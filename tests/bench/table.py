@@ -126,6 +126,21 @@ def summary(rows):
     return ", ".join(f"{n} {v}" for v, n in count.items() if n)
 
 
+def in_order(rows, ids):
+    """As their workloads are listed."""
+    place = {name: i for i, name in enumerate(ids)}
+    return sorted(rows, key=lambda row: place.get(row.id, len(place)))
+
+
+def rounds(rows):
+    """"5", or "3 to 5"; what is counted once is no round."""
+    counts = {len(s) for row in rows for s in row.samples.values()} - {1}
+    if not counts:
+        return "1"
+    least, most = min(counts), max(counts)
+    return f"{least}" if least == most else f"{least} to {most}"
+
+
 def to_json(machine, rows):
     return json.dumps({"machine": machine,
                        "rows": [dataclasses.asdict(r) for r in rows]},

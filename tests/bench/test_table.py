@@ -43,6 +43,22 @@ class Ratios(unittest.TestCase):
         self.assertEqual((row.goal, row.verdict), ("≤ 40.00 MiB", "missed"))
 
 
+class Rounds(unittest.TestCase):
+    def test_the_least_and_the_most_are_told(self):
+        once = table.absolute("W0", "x", "", [1], Goal("<=", 1))
+        three = table.compare("W0", "x", "s", [1] * 3, "y", [1] * 3)
+        five = table.compare("W0", "x", "s", [1] * 5, "y", [1] * 5)
+        self.assertEqual(table.rounds([once]), "1")
+        self.assertEqual(table.rounds([once, five]), "5")
+        self.assertEqual(table.rounds([five, once, three]), "3 to 5")
+
+    def test_rows_stand_as_the_workloads_do(self):
+        rows = [Row("W9", "a"), Row("W10", "b"), Row("W1", "c"),
+                Row("W9", "d")]
+        self.assertEqual([r.workload for r in table.in_order(
+            rows, ["W1", "W9", "W10"])], ["c", "a", "d", "b"])
+
+
 class Tables(unittest.TestCase):
     rows = [Row("W1", "a | b", "1 s", "2 s", 0.5, "≤ 1", "met"),
             Row("W2", "longer than that", verdict="missing")]
