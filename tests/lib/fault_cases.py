@@ -516,9 +516,10 @@ def little_memory(t):
     prlimit(t, f'--as={size + (1 << 20)}:')
 
 
+# Where no file can be opened, what was fetched is kept in none.
 case('few descriptors', few_descriptors, lambda t: prlimit(
     t, '--nofile=1024:'), errors=ANY | MEMORY, cached_is_well=False,
-    plain=True, timeout=BRIEF)
+    plain=True, keeps=False, timeout=BRIEF)
 case('little memory', little_memory, lambda t: prlimit(
     t, '--as=unlimited:'), errors=ANY | MEMORY, cached_is_well=False,
     plain=True, timeout=BRIEF)
