@@ -12,11 +12,12 @@
 #include "cache/store/directory.h"
 
 enum {
-	RUN_MOST = 4 << 20, /* bytes of one request: a reader may come for one
-			     * of its pieces */
-	RUN_GAP = 1 << 20,  /* of what nobody asked for, at a time, */
-	RUN_OTHERS = 8,     /* and in all, for each byte that is wanted */
-	RUN_EDGE = 64,      /* pieces that are looked at beside these */
+	RUN_MOST = 4 << 20,   /* bytes of one request: a reader may come for one
+			       * of its pieces */
+	RUN_GAP = 1 << 20,    /* of what nobody asked for, at a time, */
+	RUN_OTHERS = 8,       /* and in all, for each byte that is wanted */
+	RUN_EDGE = 64,        /* pieces that are looked at beside these */
+	RUN_SIDE = 256 << 10, /* bytes beside a run of what is wanted later */
 };
 
 /* What is to be brought, seen through a plan. */
@@ -72,11 +73,12 @@ run_from(const struct bring *b, uint32_t i, uint64_t cost_max)
 static void
 widen(const struct bring *b, struct run *r, uint32_t from)
 {
-	uint64_t most =
-	    r->wanted / 2 < RUN_GAP && !b->others ? r->wanted / 2 : RUN_GAP;
+	uint64_t most = r->wanted / 2 < RUN_GAP ? r->wanted / 2 : RUN_GAP;
 	const struct pack_object *o = b->plan->object;
 	uint64_t size = 0;
 
+	if (b->others && most < RUN_SIDE)
+		most = RUN_SIDE;
 	for (uint32_t i = r->lo; i > from; i--) {
 		size += o[i - 1].stored_size;
 		if (size > most || o[i - 1].stored_size >= PLAN_LARGE)

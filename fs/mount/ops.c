@@ -64,7 +64,9 @@ scout_files(const struct task *t, const struct version_node *file)
 	struct scouting_plan plan[SCOUTING_PLANS];
 	unsigned n = 0;
 
-	if (!tracing_foretold(t->worker, file, (uint64_t)t->off) && t->off == 0)
+	/* A trail is followed while there is no scout, too. */
+	if (!tracing_foretold(t->worker, file, (uint64_t)t->off) &&
+	    t->off == 0 && has_scout(t))
 		n = scouting_read(&t->worker->scouting, file, plan);
 	/* For want of room: the reader asks for himself. */
 	for (unsigned i = 0; i < n; i++)
@@ -212,7 +214,7 @@ run_read(struct task *t, struct dm_err *err)
 			late_note(t);
 		return -1;
 	}
-	if (has_scout(t) && !t->scout)
+	if (!t->scout)
 		scout_files(t, &node);
 	shared_count(s, STAT_read, 1);
 	shared_count(s, STAT_bytes_read, n);

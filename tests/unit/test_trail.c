@@ -92,9 +92,10 @@ static bool
 ask(struct walk *w, unsigned i)
 {
 	char name[16];
+	bool ordered;
 
 	(void)snprintf(name, sizeof(name), "f%03u", i);
-	return trail_note(w->trail, node_of(w->f, name).ino, 0);
+	return trail_note(w->trail, node_of(w->f, name).ino, 0, &ordered);
 }
 
 static void
@@ -226,6 +227,7 @@ test_what_was_read_is_passed_over(void **state)
 {
 	struct fixture *f = *state;
 	struct walk w;
+	bool ordered;
 
 	bring(f);
 	write_trace(f,
@@ -236,6 +238,11 @@ test_what_was_read_is_passed_over(void **state)
 	await_orders(&w, 1);
 	assert_false(ask(&w, 1));
 	assert_string_equal(w.got.last, "f300");
+	/* What the reader was left is not told to the scout. */
+	assert_true(trail_note(w.trail, node_of(f, "f300").ino, 0, &ordered));
+	assert_true(ordered);
+	assert_true(trail_note(w.trail, node_of(f, "f301").ino, 0, &ordered));
+	assert_false(ordered);
 	assert_int_equal(atomic_load(&w.got.paths), 1);
 	end(&w);
 }
@@ -246,6 +253,7 @@ test_parts_of_large_files_have_their_place(void **state)
 	struct fixture *f = *state;
 	struct walk w;
 	uint64_t large;
+	bool ordered;
 
 	bring(f);
 	large = node_of(f, "large").ino;
@@ -256,8 +264,32 @@ test_parts_of_large_files_have_their_place(void **state)
 	/* A part is more than a batch has: the fourth batch is of f001. */
 	await_orders(&w, 1);
 	assert_string_equal(w.got.last, "f001");
-	assert_true(trail_note(w.trail, large, TRACE_PART + 4096));
-	assert_false(trail_note(w.trail, large, 3 * (uint64_t)TRACE_PART));
+	assert_true(trail_note(w.trail, large, TRACE_PART + 4096, &ordered));
+	assert_false(ordered);
+	assert_false(trail_note(w.trail, large, 3 * (uint64_t)TRACE_PART,
+	    &ordered));
+	end(&w);
+}
+
+static void
+test_a_file_named_again_and_again_stops_nothing(void **state)
+{
+	struct fixture *f = *state;
+	char text[2048];
+	size_t n = (size_t)snprintf(text, sizeof(text), TRACE_HEADER "\n");
+	struct walk w;
+
+	bring(f);
+	for (unsigned i = 0; i < 2 * BATCH * AHEAD; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "0 f001\n");
+	(void)snprintf(text + n, sizeof(text) - n, "0 f002\n");
+	write_trace(f, text);
+	begin(f, &w);
+	await_orders(&w, AHEAD);
+	assert_true(ask(&w, 1));
+	await_orders(&w, 2 * AHEAD);
+	assert_true(ask(&w, 1));
+	await_line(&w, 2);
 	end(&w);
 }
 
@@ -287,6 +319,7 @@ main(void)
 		TEST(test_what_has_not_come_is_not_asked_for),
 		TEST(test_what_was_read_is_passed_over),
 		TEST(test_parts_of_large_files_have_their_place),
+		TEST(test_a_file_named_again_and_again_stops_nothing),
 		TEST(test_what_is_no_trace_orders_nothing),
 	};
 
