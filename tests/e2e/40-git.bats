@@ -117,12 +117,12 @@ same_as_published () {
 	two_commits
 	git checkout -q one
 	[ "$(shown)" = 2 ]
-	run datamount status --check
+	run datamount status --check data
 	[ "$status" -eq 1 ]
 	datamount sync 2>said
 	grep -q "${V2:0:12} -> ${V1:0:12}" said
 	[ "$(shown)" = 1 ]
-	datamount status --check
+	datamount status --check data
 	git checkout -q two
 	(cd / && datamount sync "$T/proj/data")
 	same_as_published
@@ -179,7 +179,7 @@ same_as_published () {
 	fails 1 'data\.source is gone' datamount -q sync
 	git stash pop -q
 	datamount -q sync
-	datamount status --check
+	datamount status --check data
 }
 
 @test "sync of a machine so busy that it asks late is heard" {
@@ -427,7 +427,7 @@ print(f["readdir"] + f["readdirplus"] + f["lookup"] + f["read"])'
 	fails 1 "${V2:0:12}" datamount update data v2
 	cmp before data.source
 	[ "$(shown)" = 1 ]
-	datamount status --check
+	datamount status --check data
 }
 
 @test "update refuses an older state of a ref" {
