@@ -141,8 +141,8 @@ def parse():
                    help="where inputs are kept and everything is done")
     p.add_argument("--only", default="", help="W3,W5; all without it")
     p.add_argument("--scale", default="medium", choices=SCALES)
-    p.add_argument("--rounds", type=int, help="of each workload; by the "
-                   "scale without it")
+    p.add_argument("--rounds", type=int, default=0,
+                   help="of each workload; 0: as many as the scale has")
     p.add_argument("--json", default="build/bench.json")
     p.add_argument("--readme", help="write the last table into this file, "
                                     "measure nothing")
@@ -161,8 +161,10 @@ def main():
                      f"{', '.join(WORKLOADS)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # with all finally
     scale = SCALES[args.scale]
+    if args.rounds < 0:
+        parser.error("rounds are 1 or more, or 0 for the scale's number")
     if args.rounds:
-        scale = dataclasses.replace(scale, pairs=max(1, args.rounds))
+        scale = dataclasses.replace(scale, pairs=args.rounds)
     bench = Bench(args.build, args.dir, scale)
     machine = describe(bench, args.scale)
     earlier = earlier_rows(args.json, machine)
@@ -171,8 +173,8 @@ def main():
         anew = {row.id for row in rows}
         rows = table.in_order([row for row in earlier if row.id not in anew] +
                               rows, WORKLOADS)
-        write(args.json, table.to_json(
-            machine | {"rounds": table.rounds(rows)}, rows))
+        machine["rounds"] = table.rounds(rows)
+        write(args.json, table.to_json(machine, rows))
 
     try:
         rows = measure(bench, wanted, keep)
