@@ -20,6 +20,7 @@
 #include "cache/base/err.h"
 #include "cache/base/io.h"
 #include "fs/format/limits.h"
+#include "fs/mount/mount.h"
 #include "fs/mount/ops.h"
 #include "fs/mount/shared.h"
 
@@ -166,6 +167,13 @@ serve(int fd, const void *arg)
 		    memchr(o.path, '\0', sizeof(o.path)) != NULL)
 			follow(&w->mount, &o);
 	}
+}
+
+bool
+scout_wanted(const struct mount_spec *spec, const struct shared *shared)
+{
+	return atomic_load(&shared->io) == SHARED_IO_DAEMON &&
+	    spec->record_trace[0] == '\0';
 }
 
 int

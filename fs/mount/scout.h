@@ -9,6 +9,7 @@
 #include "fs/mount/apart.h"
 
 struct dm_err;
+struct mount_spec;
 struct shared;
 
 /*
@@ -56,6 +57,11 @@ struct scout_order {
 	 * a file. */
 	char path[SCOUT_PATH_MAX];
 };
+
+/* Is there to be one?  Where files are opened and read without the daemon
+ * nobody knows what will be read next; and of what a reader finds ready a trace
+ * would not tell.  Once INIT was answered. */
+bool scout_wanted(const struct mount_spec *spec, const struct shared *shared);
 
 /* Make the pipe; start nothing. */
 int scout_open(struct scout *s, struct dm_err *err) DM_MUST_CHECK;

@@ -377,15 +377,6 @@ tell_result(struct supervisor *s, const struct dm_err *err)
 	close_fd(&s->result_fd);
 }
 
-/* Where files are opened and read without the daemon nobody knows what will be
- * read next; and of what a reader finds ready a trace would not tell. */
-static bool
-is_scouted(const struct supervisor *s)
-{
-	return atomic_load(&s->shared->io) == SHARED_IO_DAEMON &&
-	    s->spec->record_trace[0] == '\0';
-}
-
 /* Without a scout all is well, and slower. */
 static void
 begin_scout(struct supervisor *s)
@@ -435,7 +426,7 @@ on_report(struct supervisor *s, struct dm_err *err)
 	if (s->notify_fd >= 0)
 		(void)dm_write_full(s->notify_fd, "\n", 1);
 	close_fd(&s->notify_fd);
-	if (is_scouted(s))
+	if (scout_wanted(s->spec, s->shared))
 		begin_scout(s);
 }
 

@@ -407,7 +407,6 @@ tracing_foretold(struct worker *w, const struct version_node *file,
     uint64_t off)
 {
 	struct trail *trail = w->start.tracing.trail;
-
 	bool ordered;
 
 	return trail != NULL && trail_note(trail, file->ino, off, &ordered) &&
@@ -426,7 +425,9 @@ tracing_start(struct worker *w, struct dm_err *err)
 	if (start_namer(w, err) < 0)
 		return -1;
 	if (t->replay_fd >= 0 &&
-	    (start_replay(w, &why) < 0 || start_trail(w, &why) < 0))
+	    (start_replay(w, &why) < 0 ||
+		(scout_wanted(w->start.spec, w->start.shared) &&
+		    start_trail(w, &why) < 0)))
 		dm_log(DM_LOG_WARN, "replay", "%s: cannot begin: %s",
 		    w->start.spec->replay_trace, why.text);
 	return 0;

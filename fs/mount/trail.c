@@ -33,6 +33,7 @@ struct trail {
 		bool ordered;
 	} line[LINE];     /* of what comes: number n at n % LINE */
 	uint64_t reached; /* number behind the last that was asked for */
+	uint64_t awaited; /* until that is reached, none is made */
 
 	/* of trail_run's thread */
 	uint64_t next;       /* number */
@@ -41,8 +42,7 @@ struct trail {
 	struct trace_lines lines;
 	struct trace_entry entry;
 	struct scout_order order;
-	size_t used;  /* bytes of the order's paths */
-	bool ordered; /* the entry is in it */
+	size_t used; /* bytes of the order's paths */
 };
 
 /* ---- entries ---- */
@@ -70,13 +70,18 @@ put_into_line(struct trail *t, const struct version_node *file)
 	t->next++;
 }
 
-static void
-mark_last(struct trail *t, bool ordered)
+/* Of the last of the line; returns whether it was. */
+static bool
+set_ordered(struct trail *t, bool ordered)
 {
-	t->ordered = ordered;
+	struct expected *last = &t->line[(t->next - 1) % LINE];
+	bool was;
+
 	dm_lock(&t->sleeper.mu);
-	t->line[(t->next - 1) % LINE].ordered = ordered;
+	was = last->ordered;
+	last->ordered = ordered;
 	dm_unlock(&t->sleeper.mu);
+	return was;
 }
 
 /* Put the entry, the last of the line, into the order, if there is room. */
@@ -90,7 +95,7 @@ put_into_order(struct trail *t)
 	memcpy(t->order.path + t->used, t->entry.path, size);
 	t->used += size;
 	t->order.paths++;
-	mark_last(t, true);
+	(void)set_ordered(t, true);
 }
 
 /* Returns the bytes that the entry will have read. */
@@ -108,7 +113,6 @@ add_entry(struct trail *t)
 	    readers->was_read(readers->arg, file.ino, t->entry.off))
 		return 0;
 	put_into_line(t, &file);
-	t->ordered = false;
 	if (is_here(t, &file))
 		put_into_order(t);
 	size = file.size - t->entry.off;
@@ -121,11 +125,11 @@ add_entry(struct trail *t)
 static bool
 await_reader(struct trail *t)
 {
-	uint64_t end = t->end[t->batches % AHEAD];
 	bool goes_on;
 
 	dm_lock(&t->sleeper.mu);
-	while (!t->sleeper.stopped && t->reached < end)
+	t->awaited = t->end[t->batches % AHEAD];
+	while (!t->sleeper.stopped && t->reached < t->awaited)
 		dm_cond_wait(&t->sleeper.cond, &t->sleeper.mu);
 	goes_on = !t->sleeper.stopped;
 	dm_unlock(&t->sleeper.mu);
@@ -144,7 +148,6 @@ make_batch(struct trail *t)
 
 	t->order = (struct scout_order){ 0 };
 	t->used = 0;
-	t->ordered = false;
 	while (t->next - first < BATCH && bytes < SCOUT_BYTES &&
 	    !cache_sleeper_stopped(&t->sleeper)) {
 		more = trace_lines_next(&t->lines, &line, &size);
@@ -154,10 +157,8 @@ make_batch(struct trail *t)
 			bytes += add_entry(t);
 	}
 	/* The last one is the reader's. */
-	if (t->ordered) {
+	if (t->next > first && set_ordered(t, false))
 		t->order.paths--;
-		mark_last(t, false);
-	}
 	t->end[t->batches++ % AHEAD] = t->next;
 	return more;
 }
@@ -225,11 +226,11 @@ trail_note(struct trail *t, uint64_t ino, uint64_t off, bool *ordered)
 			continue;
 		found = true;
 		*ordered = *ordered || e->ordered;
-		if (t->reached <= e->number) {
+		if (t->reached <= e->number)
 			t->reached = e->number + 1;
-			(void)pthread_cond_broadcast(&t->sleeper.cond);
-		}
 	}
+	if (found && t->reached >= t->awaited)
+		(void)pthread_cond_signal(&t->sleeper.cond);
 	dm_unlock(&t->sleeper.mu);
 	return found;
 }
