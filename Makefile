@@ -119,7 +119,7 @@ $B/unit/test_cmd_faults: $B/tests/unit/test_cmd_faults.o $(call objs,$(filter-ou
 # In these tests calls of ours fail in turn.
 WRAP      = $(foreach f,$(1),-Wl,--wrap=$f)
 MEMORY   := malloc calloc realloc reallocarray strdup strndup
-FAULTS   := $(MEMORY) pthread_create write pwrite64 pwritev64 ftruncate64 fsync rename \
+FAULTS   := $(MEMORY) pthread_create write pwrite64 pwritev64v2 ftruncate64 fsync rename \
 	renameat renameat2 linkat unlink unlinkat mkdir mkdirat read pread64 readlinkat \
 	readdir64 fstat64 fstatat64 open64 openat64 opendir fdopendir
 $B/unit/%_faults: DM_LDFLAGS += $(call WRAP,$(FAULTS))

@@ -8,10 +8,16 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "cache/base/buf.h"
 #include "cache/base/err.h"
+
+/* Linux 6.14 has it; headers may be older. */
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x80
+#endif
 
 ssize_t
 dm_pread_full(int fd, void *data, size_t size, uint64_t off)
@@ -64,6 +70,51 @@ dm_pwrite_full(int fd, const void *data, size_t size, uint64_t off)
 		if (n < 0)
 			return -1;
 		done += (size_t)n;
+	}
+	return 0;
+}
+
+/* Take size bytes off the front of the parts; returns how many parts that
+ * were. */
+static int
+take_off(struct iovec *part, int n, size_t size)
+{
+	int whole = 0;
+
+	while (whole < n && size >= part[whole].iov_len)
+		size -= part[whole++].iov_len;
+	if (whole < n) {
+		part[whole].iov_base = (char *)part[whole].iov_base + size;
+		part[whole].iov_len -= size;
+	}
+	return whole;
+}
+
+int
+dm_pwritev_full(int fd, struct iovec *part, int n, uint64_t off, bool cached)
+{
+	int flags = cached ? 0 : RWF_DONTCACHE;
+
+	while (n > 0) {
+		ssize_t size = pwritev2(fd, part, n, (off_t)off, flags);
+		int whole;
+
+		if (size < 0 && errno == EINTR)
+			continue;
+		if (size < 0 && flags != 0 &&
+		    (errno == EOPNOTSUPP || errno == ENOSYS)) {
+			flags = 0;
+			continue;
+		}
+		if (size < 0)
+			return -1;
+		if (!cached && flags == 0) /* only speed depends on it */
+			(void)sync_file_range(fd, (off_t)off, size,
+			    SYNC_FILE_RANGE_WRITE);
+		off += (uint64_t)size;
+		whole = take_off(part, n, (size_t)size);
+		part += whole;
+		n -= whole;
 	}
 	return 0;
 }

@@ -11,6 +11,7 @@
 
 struct dm_buf;
 struct dm_err;
+struct iovec;
 
 /* Loop until size bytes went through or the file ended; interrupted calls are
  * repeated.  Both return the bytes done (reads: less only at the end of the
@@ -19,6 +20,13 @@ ssize_t dm_pread_full(int fd, void *data, size_t size, uint64_t off);
 ssize_t dm_read_full(int fd, void *data, size_t size);
 int dm_pwrite_full(int fd, const void *data, size_t size, uint64_t off);
 int dm_write_full(int fd, const void *data, size_t size);
+
+/* The same with n parts, which are spent, whether it fails or not.  Not cached:
+ * they are not read again soon; the kernel begins at once to write them to
+ * disk, and from Linux 6.14 on forgets them when they are there.  Whole pages
+ * are best: of one that it has forgotten, it must read the rest. */
+int dm_pwritev_full(int fd, struct iovec *part, int n, uint64_t off,
+    bool cached);
 
 /* Append the file's bytes to out, whose max bounds them.  A file that does
  * not exist is *found = false.  dirfd as in openat(2). */

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "cache/base/buf.h"
@@ -23,7 +24,8 @@
 enum {
 	TEMP_SIZE = 32,
 	NAME_SIZE = 3 + DIGEST_HEX + 1,
-	EARLY = 8 << 20, /* bytes that are written to disk before the fsync */
+	PAGE = 4096,
+	CACHED = 8 << 20, /* a small pack is read again soon */
 };
 
 struct pack_writer {
@@ -33,7 +35,8 @@ struct pack_writer {
 	struct dm_buf dir;
 	struct pack_dir_encoder encoder;
 	struct pack_name name; /* once the pack has ended */
-	uint64_t begun;        /* to write to disk: so many bytes */
+	uint64_t put;          /* bytes */
+	uint8_t tail[PAGE];    /* the last put % PAGE of them: unwritten */
 };
 
 static int
@@ -118,45 +121,52 @@ pack_writer_close(struct pack_writer *w)
 
 int
 pack_writer_place(struct pack_writer *w, const struct pack_object *o,
-    uint32_t *ordinal, uint64_t *off, struct dm_err *err)
+    uint32_t *ordinal, struct dm_err *err)
 {
-	*off = w->encoder.stored_end;
 	*ordinal = w->encoder.count;
 	return pack_dir_encode_object(&w->encoder, o, err);
 }
 
-/* Have the kernel write what lies before end, when that has become much: the
- * fsync will not wait for all of it. */
-static void
-write_early(struct pack_writer *w, uint64_t end)
-{
-	if (end < w->begun + EARLY)
-		return;
-	/* only speed depends on it */
-	(void)sync_file_range(w->fd, (off_t)w->begun, (off_t)(end - w->begun),
-	    SYNC_FILE_RANGE_WRITE);
-	w->begun = end;
-}
-
+/* Whole pages are written, and what is left waits for more. */
 int
 pack_writer_put(struct pack_writer *w, const void *stored, size_t size,
-    uint64_t off, struct dm_err *err)
+    struct dm_err *err)
 {
-	if (dm_pwrite_full(w->fd, stored, size, off) < 0)
+	size_t waits = w->put % PAGE, left = (waits + size) % PAGE;
+	struct iovec part[] = {
+		{ .iov_base = w->tail, .iov_len = waits },
+		{ .iov_base = (void *)(uintptr_t)stored },
+	};
+
+	if (waits + size < PAGE) {
+		memcpy(w->tail + waits, stored, size);
+		w->put += size;
+		return 0;
+	}
+	part[1].iov_len = size - left;
+	if (dm_pwritev_full(w->fd, part, 2, w->put - waits, w->put < CACHED) <
+	    0)
 		return dm_fail_errno(err, "write a pack");
-	write_early(w, off + size);
+	memcpy(w->tail, (const uint8_t *)stored + size - left, left);
+	w->put += size;
 	return 0;
+}
+
+static int
+write_tail(struct pack_writer *w)
+{
+	size_t waits = w->put % PAGE;
+
+	return dm_pwrite_full(w->fd, w->tail, waits, w->put - waits);
 }
 
 int
 pack_writer_add(struct pack_writer *w, const struct pack_object *o,
     const void *stored, uint32_t *ordinal, struct dm_err *err)
 {
-	uint64_t off = 0;
-
-	if (pack_writer_place(w, o, ordinal, &off, err) < 0)
+	if (pack_writer_place(w, o, ordinal, err) < 0)
 		return -1;
-	return pack_writer_put(w, stored, o->stored_size, off, err);
+	return pack_writer_put(w, stored, o->stored_size, err);
 }
 
 uint32_t
@@ -267,9 +277,9 @@ pack_writer_seal(struct pack_writer *w, struct dm_err *err)
 	char hex[DIGEST_HEX + 1], path[NAME_SIZE], aa[3];
 	int rc;
 
-	if (dm_pwrite_full(w->fd, w->dir.data, w->dir.size, w->name.dir_off) <
-		0 ||
-	    fsync(w->fd) < 0)
+	if (pack_writer_put(w, w->dir.data, w->dir.size, err) < 0)
+		return -1;
+	if (write_tail(w) < 0 || fsync(w->fd) < 0)
 		return dm_fail_errno(err, "write a pack");
 	digest_hex(&w->name.id, hex);
 	(void)snprintf(aa, sizeof(aa), "%.2s", hex);

@@ -22,7 +22,7 @@ struct pack_name {
  * a hidden temporary name where the file system has none) below packs_dir,
  * so that a writer that dies leaves nothing under a pack's name.  Memory: 56
  * bytes an object.  One writer, one thread at a time, but as pack_writer_put
- * says.
+ * says.  What lies far behind the beginning is not kept in the page cache.
  */
 struct pack_writer;
 
@@ -37,21 +37,21 @@ void pack_writer_close(struct pack_writer *w);
 int pack_writer_add(struct pack_writer *w, const struct pack_object *o,
     const void *stored, uint32_t *ordinal, struct dm_err *err) DM_MUST_CHECK;
 
-/* The same in two steps: first the object has its place, and then its bytes go
- * there, off from the beginning.  Other threads may call the second meanwhile,
- * until the pack is sealed. */
+/* The same in two steps: first the object has its place, and then come its
+ * bytes, of one or more objects, in the order of the places.  Another thread
+ * may call the second meanwhile, and until the pack is sealed. */
 int pack_writer_place(struct pack_writer *w, const struct pack_object *o,
-    uint32_t *ordinal, uint64_t *off, struct dm_err *err) DM_MUST_CHECK;
+    uint32_t *ordinal, struct dm_err *err) DM_MUST_CHECK;
 int pack_writer_put(struct pack_writer *w, const void *stored, size_t size,
-    uint64_t off, struct dm_err *err) DM_MUST_CHECK;
+    struct dm_err *err) DM_MUST_CHECK;
 
 uint32_t pack_writer_count(const struct pack_writer *w);
 uint64_t pack_writer_plain_size(const struct pack_writer *w);
 
-/* Write directory and trailer, fsync, and give the file its name
- * packs_dir/AA/ID; one that is there already stays, if its length and its
- * directory are right.  The writer is spent: close it.  DM_NOSPACE: nothing was
- * named. */
+/* All bytes were put.  Write directory and trailer, fsync, and give the file
+ * its name packs_dir/AA/ID; one that is there already stays, if its length and
+ * its directory are right.  The writer is spent: close it.  DM_NOSPACE: nothing
+ * was named. */
 int pack_writer_finish(struct pack_writer *w, struct pack_name *name,
     struct dm_err *err) DM_MUST_CHECK;
 

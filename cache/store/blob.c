@@ -540,26 +540,17 @@ struct run {
 	uint64_t size;
 };
 
-/* One write, and what a short one has left out piece by piece. */
 static int
 pwrite_run(int fd, const struct run *r)
 {
 	struct iovec iov[BLOB_RUN];
-	uint64_t off = r->piece->off;
 
 	for (uint32_t i = 0; i < r->n; i++)
 		iov[i] = (struct iovec){
 			.iov_base = (void *)(uintptr_t)r->data[i],
 			.iov_len = r->piece[i].size,
 		};
-	if (r->n > 1 &&
-	    pwritev(fd, iov, (int)r->n, (off_t)off) == (ssize_t)r->size)
-		return 0;
-	for (uint32_t i = 0; i < r->n; i++)
-		if (dm_pwrite_full(fd, r->data[i], r->piece[i].size,
-			r->piece[i].off) < 0)
-			return -1;
-	return 0;
+	return dm_pwritev_full(fd, iov, (int)r->n, r->piece->off, true);
 }
 
 /* The write itself, and what must surround it.  -1 with errno. */

@@ -78,17 +78,14 @@ flush(struct open_pack *o, struct spool *s, struct dm_err *err)
 	o->size = 0;
 	if (size == 0)
 		return 0;
-	return spool_write(s, o->writer, &o->gathered, size, o->off, err);
+	return spool_write(s, o->writer, &o->gathered, size, err);
 }
 
 static int
-gather(struct open_pack *o, const void *stored, size_t size, uint64_t off,
-    struct dm_err *err)
+gather(struct open_pack *o, const void *stored, size_t size, struct dm_err *err)
 {
 	if (o->gathered == NULL && (o->gathered = malloc(GATHER)) == NULL)
 		return dm_fail(err, DM_NOMEM, "objects of a pack");
-	if (o->size == 0)
-		o->off = off;
 	memcpy((char *)o->gathered + o->size, stored, size);
 	o->size += size;
 	return 0;
@@ -97,14 +94,14 @@ gather(struct open_pack *o, const void *stored, size_t size, uint64_t off,
 /* Have the bytes written. */
 static int
 store(struct open_pack *o, struct spool *s, const void *stored, void **owned,
-    size_t size, uint64_t off, struct dm_err *err)
+    size_t size, struct dm_err *err)
 {
 	void *copy = NULL;
 
 	if (size > GATHER - o->size && flush(o, s, err) < 0)
 		return -1;
 	if (size <= GATHER / 2)
-		return gather(o, stored, size, off, err);
+		return gather(o, stored, size, err);
 	if (flush(o, s, err) < 0)
 		return -1;
 	if (owned == NULL) {
@@ -114,7 +111,7 @@ store(struct open_pack *o, struct spool *s, const void *stored, void **owned,
 		memcpy(copy, stored, size);
 		owned = &copy;
 	}
-	return spool_write(s, o->writer, owned, size, off, err);
+	return spool_write(s, o->writer, owned, size, err);
 }
 
 int
@@ -122,11 +119,9 @@ open_pack_add(struct open_pack *o, struct spool *s,
     const struct pack_object *object, const void *stored, void **owned,
     struct place *at, struct dm_err *err)
 {
-	uint64_t off = 0;
-
 	if (grow(o, err) < 0 ||
-	    pack_writer_place(o->writer, object, &at->ordinal, &off, err) < 0 ||
-	    store(o, s, stored, owned, object->stored_size, off, err) < 0)
+	    pack_writer_place(o->writer, object, &at->ordinal, err) < 0 ||
+	    store(o, s, stored, owned, object->stored_size, err) < 0)
 		return -1;
 	at->pack = o->number;
 	o->object[o->count] = *object;

@@ -30,9 +30,8 @@ struct open_pack {
 	uint32_t *slot; /* position in object + 1, or 0 */
 	uint32_t slots; /* a power of two, or 0 */
 	uint64_t stored;
-	void *gathered; /* these bytes at off, for the spool */
+	void *gathered; /* these bytes wait to be given to the spool */
 	size_t size;
-	uint64_t off;
 };
 
 int open_pack_begin(struct open_pack *o, const char *packs_dir, uint32_t number,

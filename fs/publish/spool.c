@@ -16,7 +16,6 @@ struct job {
 	struct pack_writer *writer;
 	void *data; /* owned */
 	size_t size;
-	uint64_t off;
 };
 
 struct spool {
@@ -37,7 +36,7 @@ job_do(const struct job *j, struct dm_err *err)
 {
 	if (j->data == NULL)
 		return pack_writer_seal(j->writer, err);
-	return pack_writer_put(j->writer, j->data, j->size, j->off, err);
+	return pack_writer_put(j->writer, j->data, j->size, err);
 }
 
 static void
@@ -176,7 +175,7 @@ job_new(struct pack_writer *w, struct dm_err *err)
 
 int
 spool_write(struct spool *s, struct pack_writer *w, void **data, size_t size,
-    uint64_t off, struct dm_err *err)
+    struct dm_err *err)
 {
 	struct job *j = job_new(w, err);
 
@@ -184,7 +183,6 @@ spool_write(struct spool *s, struct pack_writer *w, void **data, size_t size,
 		return -1;
 	j->data = *data;
 	j->size = size;
-	j->off = off;
 	*data = NULL;
 	return put(s, j, err);
 }

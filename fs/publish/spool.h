@@ -24,10 +24,10 @@ int spool_open(struct spool **out, struct dm_err *err) DM_MUST_CHECK;
 /* Ends the thread; what waits is dropped. */
 void spool_close(struct spool *s);
 
-/* Put *data where pack_writer_place said.  It is taken over: then it is NULL.
- * w is borrowed until it is sealed, or the spool is closed. */
+/* Have *data put into the pack.  It is taken over: then it is NULL.  w is
+ * borrowed until it is sealed, or the spool is closed. */
 int spool_write(struct spool *s, struct pack_writer *w, void **data,
-    size_t size, uint64_t off, struct dm_err *err) DM_MUST_CHECK;
+    size_t size, struct dm_err *err) DM_MUST_CHECK;
 
 /* Seal a pack that has ended. */
 int spool_seal(struct spool *s, struct pack_writer *w,

@@ -21,7 +21,7 @@ import time
 import crash_lab
 
 CHANGING = (
-    'write pwrite64 writev pwritev openat rename renameat renameat2 link '
+    'write pwrite64 writev pwritev2 openat rename renameat renameat2 link '
     'linkat unlink unlinkat rmdir fsync fdatasync sync_file_range ftruncate '
     'truncate fallocate mkdir mkdirat utimensat fchmod fchmodat chmod symlink '
     'symlinkat copy_file_range sendfile mount umount2 flock').split()

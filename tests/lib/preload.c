@@ -121,10 +121,10 @@ pwrite64(int fd, const void *data, size_t size, off64_t off)
 }
 
 EXPORT ssize_t
-pwritev64(int fd, const struct iovec *parts, int n, off64_t off)
+pwritev64v2(int fd, const struct iovec *parts, int n, off64_t off, int flags)
 {
 	if (!fails(WRITE, fd))
-		return REAL(pwritev64)(fd, parts, n, off);
+		return REAL(pwritev64v2)(fd, parts, n, off, flags);
 	return faults->error != 0 ?
 	    -1 :
 	    REAL(pwrite64)(fd, parts->iov_base, (parts->iov_len + 1) / 2, off);

@@ -104,9 +104,9 @@ FAULT_WRAP(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n),
     FAULT_WRITE, ENOSPC, -1)
 FAULT_WRAP(ssize_t, pwrite64, (int fd, const void *p, size_t n, off_t off),
     (fd, p, n, off), FAULT_WRITE, ENOSPC, -1)
-FAULT_WRAP(ssize_t, pwritev64,
-    (int fd, const struct iovec *v, int n, off_t off), (fd, v, n, off),
-    FAULT_WRITE, ENOSPC, -1)
+FAULT_WRAP(ssize_t, pwritev64v2,
+    (int fd, const struct iovec *v, int n, off_t off, int flags),
+    (fd, v, n, off, flags), FAULT_WRITE, ENOSPC, -1)
 FAULT_WRAP(int, ftruncate64, (int fd, off_t size), (fd, size), FAULT_WRITE,
     ENOSPC, -1)
 FAULT_WRAP(int, rename, (const char *a, const char *b), (a, b), FAULT_NAME, EIO,

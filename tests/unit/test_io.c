@@ -4,7 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static char dir[] = "/tmp/dm-io-XXXXXX";
@@ -166,6 +169,50 @@ test_short_reads_end_at_the_end_of_the_file(void **state)
 	assert_int_equal(errno, EBADF);
 }
 
+static void
+write_parts(int fd, bool cached, int want)
+{
+	char a[] = "abc", b[] = "defghi", c[] = "jkl";
+	struct iovec part[] = {
+		{ .iov_base = a, .iov_len = 3 },
+		{ .iov_base = b, .iov_len = 0 },
+		{ .iov_base = b, .iov_len = 6 },
+		{ .iov_base = c, .iov_len = 3 },
+	};
+
+	assert_int_equal(dm_pwritev_full(fd, part, 4, 1, cached), want);
+}
+
+static void
+test_parts_are_written_one_behind_the_other(void **state)
+{
+	struct rlimit all, few;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &all), 0);
+	few = all;
+	few.rlim_cur = 8;
+	assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+	for (int cached = 0; cached <= 1; cached++) {
+		int fd = openat(at, cached ? "g" : "f",
+		    O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		char got[16];
+
+		assert_true(fd >= 0);
+		/* The first write is short, and what is left fails. */
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &few), 0);
+		write_parts(fd, cached, -1);
+		assert_int_equal(errno, EFBIG);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+		assert_int_equal(dm_pread_full(fd, got, 16, 1), 7);
+		assert_memory_equal(got, "abcdefg", 7);
+		write_parts(fd, cached, 0);
+		assert_int_equal(dm_pread_full(fd, got, 16, 1), 12);
+		assert_memory_equal(got, "abcdefghijkl", 12);
+		assert_int_equal(close(fd), 0);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -179,6 +226,7 @@ main(void)
 		TEST(test_a_missing_file_is_an_answer),
 		TEST(test_a_file_above_the_limit_is_refused),
 		TEST(test_mkdirs_names_what_is_in_the_way),
+		TEST(test_parts_are_written_one_behind_the_other),
 		TEST(test_short_reads_end_at_the_end_of_the_file),
 	};
 

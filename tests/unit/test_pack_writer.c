@@ -109,6 +109,54 @@ test_a_pack_holds_objects_directory_and_trailer(void **state)
 	dm_buf_release(&b);
 }
 
+/* Byte i of a stream that repeats itself in no power of two. */
+static uint8_t
+byte_at(uint64_t i)
+{
+	return (uint8_t)(i * 37 + i / 251);
+}
+
+static void
+test_bytes_come_in_pieces_of_any_size(void **state)
+{
+	static const uint32_t size[] = { 1, 4094, 1, 4096, 4097, 3, 100000,
+		(12 << 20) + 5, 7, 65536, 4091 };
+	struct dm_buf b = DM_BUF(32 << 20);
+	struct pack_writer *w = NULL;
+	struct pack_name name;
+	uint64_t total = 0;
+	uint8_t *data = malloc(16 << 20);
+	char path[128];
+	bool found;
+
+	(void)state;
+	assert_non_null(data);
+	OK(pack_writer_open(&w, dir, &err));
+	for (size_t i = 0; i < sizeof(size) / sizeof(*size); i++) {
+		struct pack_object o = { .plain_size = size[i],
+			.stored_size = size[i],
+			.kind = OBJECT_DATA };
+		uint32_t ordinal;
+
+		for (uint32_t k = 0; k < size[i]; k++)
+			data[k] = byte_at(total + k);
+		o.id.bytes[0] = (uint8_t)i;
+		OK(pack_writer_add(w, &o, data, &ordinal, &err));
+		total += size[i];
+	}
+	OK(pack_writer_finish(w, &name, &err));
+	pack_writer_close(w);
+	assert_int_equal(name.dir_off, total);
+	path_of(path, sizeof(path), &name);
+	OK(dm_file_read(AT_FDCWD, path, &b, &found, &err));
+	assert_true(found);
+	assert_int_equal(b.size, total + name.dir_len + PACK_TRAILER);
+	for (uint64_t i = 0; i < total; i++)
+		assert_int_equal((uint8_t)b.data[i], byte_at(i));
+	dm_buf_release(&b);
+	free(data);
+}
+
 static void
 test_a_writer_that_gives_up_leaves_nothing(void **state)
 {
@@ -190,6 +238,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_pack_holds_objects_directory_and_trailer),
+		TEST(test_bytes_come_in_pieces_of_any_size),
 		TEST(test_a_writer_that_gives_up_leaves_nothing),
 		TEST(test_the_same_pack_twice_is_one_file),
 		TEST(test_a_damaged_pack_is_replaced_by_the_same),
