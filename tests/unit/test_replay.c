@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "cache/base/clock.h"
+
 static void
 open_replay(struct fixture *f, uint64_t ahead, struct replay **r)
 {
@@ -142,6 +144,59 @@ test_everything_comes_in_few_lots(void **state)
 	assert_int_equal(counts.waiting, 0);
 }
 
+enum { HALF = (FILES + 1 + 1) / 2 /* of the files, the large one, too */ };
+
+/* Bytes of the files beside f300. */
+static uint64_t
+cached_beside(struct fixture *f)
+{
+	return cached(f, "f299") + cached(f, "f301");
+}
+
+/* Bring so many lines of files that are not there, and so many of f300. */
+static void
+bring_f300(struct fixture *f, unsigned gone, unsigned lines)
+{
+	char text[2 * FILES * 8 + 64];
+	size_t n = (size_t)snprintf(text, sizeof(text), TRACE_HEADER "\n");
+	struct replay_counts counts;
+
+	for (unsigned i = 0; i < gone + lines; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "0 %s\n",
+		    i < gone ? "gone" : "f300");
+	write_trace(f, text);
+	counts = replay(f);
+	assert_int_equal(counts.brought, lines);
+	assert_int_equal(counts.absent, gone);
+	assert_int_equal(cached(f, "f300"), SIZE);
+	assert_int_equal(cached(f, "f000"), 0);
+}
+
+static void
+test_a_trace_of_half_brings_what_lies_between(void **state)
+{
+	uint64_t end = dm_deadline_ms(10000);
+
+	bring_f300(*state, 0, HALF);
+	/* Nobody has waited for these. */
+	while (cached_beside(*state) < 2 * (uint64_t)SIZE)
+		assert_true(dm_now_ms() < end);
+}
+
+static void
+test_a_trace_of_less_brings_nothing_else(void **state)
+{
+	bring_f300(*state, 0, HALF - 1);
+	assert_int_equal(cached_beside(*state), 0);
+}
+
+static void
+test_a_trace_of_other_files_brings_nothing_else(void **state)
+{
+	bring_f300(*state, HALF + 1, HALF);
+	assert_int_equal(cached_beside(*state), 0);
+}
+
 static void *
 run(void *arg)
 {
@@ -215,6 +270,9 @@ main(void)
 		TEST(test_what_is_no_trace_brings_nothing),
 		TEST(test_what_was_read_is_not_brought),
 		TEST(test_everything_comes_in_few_lots),
+		TEST(test_a_trace_of_half_brings_what_lies_between),
+		TEST(test_a_trace_of_less_brings_nothing_else),
+		TEST(test_a_trace_of_other_files_brings_nothing_else),
 		TEST(test_it_stays_near_its_readers),
 		TEST(test_without_its_origin_it_can_be_stopped),
 	};
