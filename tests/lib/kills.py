@@ -21,10 +21,11 @@ import time
 import crash_lab
 
 CHANGING = (
-    'write pwrite64 writev pwritev2 openat rename renameat renameat2 link '
-    'linkat unlink unlinkat rmdir fsync fdatasync sync_file_range ftruncate '
-    'truncate fallocate mkdir mkdirat utimensat fchmod fchmodat chmod symlink '
-    'symlinkat copy_file_range sendfile mount umount2 flock').split()
+    'write pwrite64 writev pwritev pwritev2 openat rename renameat renameat2 '
+    'link linkat unlink unlinkat rmdir fsync fdatasync sync_file_range '
+    'ftruncate truncate fallocate mkdir mkdirat utimensat fchmod fchmodat '
+    'chmod symlink symlinkat copy_file_range sendfile mount umount2 '
+    'flock').split()
 CALL = re.compile(r'^(\d+) +(?:\[[^]]*\] )?(\w+)\((.*)')
 ENOUGH = 20  # deaths of what one tracer traces
 SERIAL = itertools.count()
